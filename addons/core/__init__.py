@@ -1,0 +1,1 @@
+"""Pure decisions: no mitmproxy, asyncio, clock, network or file access in here."""
