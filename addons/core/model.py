@@ -20,7 +20,7 @@ class Effect(StrEnum):
 
 
 class Risk(StrEnum):
-    """Risk class of an operation; see `addons.core.catalogue` for how they are told apart."""
+    """Risk class of an operation; see `addons.core.risk` for how they are told apart."""
 
     READ = "read"
     SENSITIVE_READ = "sensitive-read"
@@ -108,7 +108,10 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of Datadog's API, by its own name. `template` has `{parameters}`."""
+    """One operation of Datadog's API, by its own name. `template` has `{parameters}`.
+
+    `also` holds what it is besides `risk`: a deletion of keys, users or roles is privileged too.
+    """
 
     name: str
     version: str
@@ -116,6 +119,12 @@ class Operation:
     template: str
     tags: tuple[str, ...]
     risk: Risk
+    also: frozenset[Risk] = frozenset()
+
+    @property
+    def risks(self) -> frozenset[Risk]:
+        """All of its classes: to deny, one that a rule names is enough; to allow, a rule names them all."""
+        return self.also | {self.risk}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,58 @@
+"""The answers that ddgate makes itself. Every one is JSON with an `errors` list, the shape in which all
+Datadog clients look for an error; what else they might meet (HTML, another JSON) crashes some of them."""
+
+from __future__ import annotations
+
+import json
+
+from mitmproxy import http
+
+from addons.core.model import Reason, Refusal
+from addons.flowstate import Call
+
+NOT_PERMITTED = Refusal(
+    503,
+    Reason.INTERNAL_ERROR,
+    "a stage of the gateway failed, so the call was not forwarded",
+    "tell the gateway's operator the call id; nothing reached Datadog",
+)
+WITHHELD = Refusal(
+    409,
+    Reason.ANSWER_WITHHELD,
+    "the call ran; its answer is withheld",
+    "don't repeat the call; tell the gateway's operator the call id",
+)
+
+
+def error_body(refusal: Refusal, call_id: str | None = None) -> bytes:
+    """`{"errors": ["ddgate: …"], "ddgate": {"reason", "rule", "remedy", "call"}}`."""
+    rule = f" (rule {refusal.rule})" if refusal.rule else ""
+    text = f"ddgate: {refusal.message.rstrip('.')}{rule}"
+    if refusal.remedy:
+        text = f"{text}. {refusal.remedy[:1].upper()}{refusal.remedy[1:]}"
+    facts = {"reason": refusal.reason.value, "rule": refusal.rule, "remedy": refusal.remedy, "call": call_id}
+    return json.dumps({"errors": [text], "ddgate": {k: v for k, v in facts.items() if v}}).encode()
+
+
+def response_of(refusal: Refusal, call_id: str | None = None, *, head_only: bool = False) -> http.Response:
+    headers = [(b"Content-Type", b"application/json")]
+    if call_id:
+        headers.append((b"X-DDGate-Call", call_id.encode()))
+    if refusal.status == 407:  # noqa: PLR2004 - RFC 9110 section 15.5.8
+        headers += [
+            (b"Proxy-Authenticate", b'Bearer realm="ddgate"'),
+            (b"Proxy-Authenticate", b'Basic realm="ddgate", charset="UTF-8"'),
+        ]
+    elif refusal.status == 401:  # noqa: PLR2004 - RFC 9110 section 15.5.2
+        headers.append((b"WWW-Authenticate", b'Bearer realm="ddgate"'))
+    return http.Response.make(
+        refusal.status,
+        b"" if head_only else error_body(refusal, call_id),
+        http.Headers(headers),
+    )
+
+
+def refuse(flow: http.HTTPFlow, call: Call, refusal: Refusal) -> None:
+    """Ends the call here: `refusal` becomes its answer, and no later stage may permit it."""
+    call.refusal = refusal
+    flow.response = response_of(refusal, call.id, head_only=flow.request.method == "HEAD")

@@ -1,0 +1,121 @@
+"""The one `-s` target: the stages in their order, and nothing else.
+
+A request passes them from top to bottom, and so does its answer. What a stage must have seen before
+another is fixed by this list alone; a test holds it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mitmproxy import exceptions
+from mitmproxy.addonmanager import Loader
+
+from addons import logs, options_guard, wire_errors
+from addons.audit import Audit
+from addons.body import DecodedBody
+from addons.credential import CredentialOnTheWire
+from addons.destination import Destination
+from addons.gate import DefaultDeny, Release
+from addons.identity import Identity
+from addons.lifecycle import Lifecycle
+from addons.listener import Listener
+from addons.options_guard import OptionsGuard
+from addons.policy import Policy
+from addons.recorder import Recorder
+from addons.redaction import Redaction
+from addons.runtime import Runtime, credential_check, prepare
+from addons.store.config_file import read_config
+from addons.upstream import Upstream
+
+
+def stages(runtime: Runtime) -> Sequence[object]:
+    config = runtime.config
+    guard = OptionsGuard()
+    policy = Policy(runtime.policy_set, runtime.catalogue)
+    lifecycle = Lifecycle(
+        journal=runtime.journal,
+        key_sets=runtime.key_sets,
+        state_dir=runtime.state.path,
+        checks={
+            "options": lambda: "; ".join(guard.problems) or None,
+            "policy": lambda: None if policy.policy_set is not None else "no policy is loaded",
+            "credential": credential_check(runtime.credentials),
+            "identity": lambda: _stale_issuers(runtime),
+            "audit": lambda: str(runtime.journal.failure() or "") or None,
+        },
+        policy_revision=lambda: policy.policy_set.revision if policy.policy_set is not None else "",
+        listen=runtime.gateway_url,
+    )
+    return (
+        guard,
+        Upstream(runtime.routes),
+        Listener(config.listen, runtime.base_dir),
+        DefaultDeny(),
+        lifecycle,
+        Identity(runtime.tokens, config.identity.header),
+        Destination(config.sites),
+        DecodedBody(config.limits.decoded_body),
+        policy,
+        CredentialOnTheWire(runtime.credentials, config.limits.decoded_body),
+        Redaction(runtime.scrubbers, runtime.state.installation_key("body-digest")),
+        Recorder(runtime.gateway_url),
+        Audit(runtime.journal),
+        Release(),
+    )
+
+
+def _stale_issuers(runtime: Runtime) -> str | None:
+    stale = [one.issuer for one in runtime.key_sets.freshness() if not one.ready]
+    return f"no keys of {', '.join(stale)}; check that the issuer can be reached" if stale else None
+
+
+class Chain:
+    """Builds the stages when mitmproxy loads it. `runtime` is given by the gateway's own process; under stock
+    mitmdump it is prepared here, from DDGATE_CONFIG and DDGATE_STATE."""
+
+    name = "ddgate"
+
+    def __init__(self, runtime: Runtime | None = None) -> None:
+        self._runtime = runtime
+        self.addons: Sequence[object] = ()
+
+    def load(self, loader: Loader) -> None:
+        runtime = self._runtime or _from_environment()
+        config = runtime.config
+        logs.install(
+            logging.getLevelNamesMapping()[config.log.level.upper()], logs.LogFormat(config.log.format)
+        )
+        wire_errors.install(config.limits.head)
+        options_guard.apply(
+            {
+                "listen_host": config.listen.host,
+                "listen_port": config.listen.port,
+                "confdir": str(runtime.authority.directory),
+                "body_size_limit": str(config.limits.body),
+            }
+        )
+        for warning in runtime.authority.warnings:
+            logging.getLogger("ddgate").warning(warning)
+        self.addons = stages(runtime)
+
+
+def _from_environment() -> Runtime:
+    root = Path(__file__).resolve().parent.parent
+    config = Path(os.environ.get("DDGATE_CONFIG", root / "ddgate.yaml"))
+    state = Path(os.environ.get("DDGATE_STATE", root / ".ddgate"))
+    try:
+        return prepare(read_config(config, os.environ), state, os.environ)
+    except exceptions.OptionsError:
+        raise
+    except Exception as error:
+        # mitmproxy would go on without the script: end here, with the reason and without a traceback.
+        print(f"ddgate: {error}", file=sys.stderr)  # noqa: T201 - before any log is set up
+        raise SystemExit(1) from None
+
+
+addons = [Chain()]

@@ -1,0 +1,123 @@
+"""The `ddgate` command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from addons.cli import audit, config, policy
+from addons.cli.errors import told_plainly
+from addons.cli.options import DEFAULT_STATE_DIR, PROJECT_ROOT, StateDirOption
+from addons.cli.run import run as run_command
+
+app = typer.Typer(
+    name="ddgate",
+    help="The gateway through which autonomous agents reach Datadog.",
+    epilog="Without a command it starts everything: on ddgate.yaml if there is one, else on the sandbox.",
+    invoke_without_command=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+app.add_typer(audit.app, name="audit")
+app.add_typer(policy.app, name="policy")
+app.add_typer(config.app, name="config")
+app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(run_command)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", envvar="DDGATE_CONFIG", help="The configuration file; else ./ddgate.yaml."
+    ),
+]
+SandboxOption = Annotated[
+    bool, typer.Option("--sandbox", help="Use the sandbox, whatever configuration there is.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    state: StateDirOption = DEFAULT_STATE_DIR,
+    config_path: ConfigOption = None,
+    *,
+    sandbox: SandboxOption = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        up(state, config_path, sandbox=sandbox)
+
+
+@app.command()
+def up(
+    state: StateDirOption = DEFAULT_STATE_DIR,
+    config_path: ConfigOption = None,
+    *,
+    sandbox: SandboxOption = False,
+) -> None:
+    """Start gateway, control and inspector, and the sandbox where there is no configuration."""
+    from addons.cli.up import up as start  # noqa: PLC0415 - mitmproxy takes a second to load
+
+    with told_plainly():
+        start(config_path, state, use_sandbox=sandbox)
+
+
+@app.command()
+def gateway(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption = None) -> None:
+    """Run one gateway process: the data path and nothing else."""
+    from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
+    from addons.gateway import serve  # noqa: PLC0415 - as above
+    from addons.runtime import prepare  # noqa: PLC0415 - as above
+    from addons.store.config_file import read_config  # noqa: PLC0415 - as above
+
+    die_with_parent()
+    with told_plainly():
+        loaded = read_config(config_path or PROJECT_ROOT / "ddgate.yaml", os.environ)
+        serve(prepare(loaded, state, os.environ))
+
+
+@app.command()
+def control(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption = None) -> None:
+    """Run control: `/healthz` and `/readyz`."""
+    from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
+    from addons.control.server import serve  # noqa: PLC0415 - as above
+    from addons.store.config_file import read_config  # noqa: PLC0415 - as above
+
+    die_with_parent()
+    with told_plainly():
+        loaded = read_config(config_path or PROJECT_ROOT / "ddgate.yaml", os.environ)
+        serve(state, loaded.config.control.host, loaded.config.control.port)
+
+
+@app.command()
+def inspector(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption = None) -> None:
+    """Run mitmweb on the redacted recordings, as they come."""
+    from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
+    from addons.inspector.main import run_inspector  # noqa: PLC0415 - as above
+    from addons.store.config_file import read_config  # noqa: PLC0415 - as above
+    from addons.store.state_dir import StateDir  # noqa: PLC0415 - as above
+
+    die_with_parent()
+    with told_plainly():
+        loaded = read_config(config_path or PROJECT_ROOT / "ddgate.yaml", os.environ)
+        directory = StateDir.open(state)
+        place = loaded.config.inspector
+        run_inspector(directory.recordings, place.host, place.port, directory.inspector_password())
+
+
+@app.command(context_settings={"allow_extra_args": True})
+def demo(state: StateDirOption = DEFAULT_STATE_DIR) -> None:
+    """See the whole story in a minute, on the sandbox."""
+    from addons.cli.demo import tell  # noqa: PLC0415 - as above
+
+    with told_plainly():
+        tell(state)
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

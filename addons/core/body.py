@@ -1,0 +1,194 @@
+"""Content codings of HTTP bodies, undone and applied under a cap.
+
+Codings are those of RFC 9110 section 8.4 that Datadog and its clients use: gzip (RFC 1952), deflate (RFC
+1950, and bare RFC 1951 as some clients send it), br (RFC 7932), zstd (RFC 8878), and `zstd1`, the name
+that the official clients send for zstd.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable
+
+import brotli
+import zstandard
+
+_CHUNK = 64 * 1024
+_MAX_CODINGS = 3
+# RFC 9659: a decoder of zstd as a content coding need not bear a window over 8 MiB, and so an encoder may
+# not use one. Without the bound a frame header alone could make the decoder allocate 128 MiB.
+_ZSTD_WINDOW = 8 * 1024 * 1024
+_ALIASES = {"x-gzip": "gzip", "zstd1": "zstd", "": "identity"}
+
+
+class UndecodableBody(ValueError):  # noqa: N818 - named for what the caller is told
+    """The body is not what its Content-Encoding says; `reason` names the coding, never content."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BodyTooLarge(ValueError):  # noqa: N818 - as above
+    """The decoded body would pass `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"decoded body is over {limit} bytes")
+        self.limit = limit
+
+
+def decode_body(raw: bytes, content_encoding: str | None, *, limit: int) -> bytes:
+    """Undo every coding of a Content-Encoding field, last applied first.
+
+    `limit` is in decoded bytes and holds for every step on the way. At most `limit` plus one chunk of
+    64 KiB is ever held for one step. Raises `UndecodableBody` for an unknown coding, more than three of
+    them, wrong or truncated data and anything after the end; `BodyTooLarge` past the limit.
+    """
+    data = raw
+    for coding in reversed(_codings(content_encoding)):
+        data = _DECODERS[coding](data, limit)
+    if len(data) > limit:
+        raise BodyTooLarge(limit)
+    return data
+
+
+def encode_body(data: bytes, content_encoding: str | None) -> bytes:
+    """Apply the codings of a Content-Encoding field in order. Raises `UndecodableBody` for an unknown one."""
+    for coding in _codings(content_encoding):
+        data = _ENCODERS[coding](data)
+    return data
+
+
+def _codings(content_encoding: str | None) -> list[str]:
+    names = [name.strip().lower() for name in (content_encoding or "").split(",")]
+    codings = [_ALIASES.get(name, name) for name in names]
+    codings = [coding for coding in codings if coding != "identity"]
+    if len(codings) > _MAX_CODINGS:
+        raise UndecodableBody(f"more than {_MAX_CODINGS} content codings")
+    if any(coding not in _DECODERS for coding in codings):
+        raise UndecodableBody("unknown content coding")
+    return codings
+
+
+def _inflate(raw: bytes, limit: int, window_bits: int) -> tuple[bytes, bytes]:
+    """One zlib stream: what it holds, and the bytes after its end."""
+    stream = zlib.decompressobj(window_bits)
+    parts: list[bytes] = []
+    size = 0
+    pending = raw
+    while not stream.eof:
+        part = stream.decompress(pending, _CHUNK)
+        pending = stream.unconsumed_tail
+        size += len(part)
+        if size > limit:
+            raise BodyTooLarge(limit)
+        if not part and not pending and not stream.eof:
+            raise UndecodableBody("compressed body is truncated")
+        parts.append(part)
+    return b"".join(parts), stream.unused_data
+
+
+def _gunzip(raw: bytes, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    rest = raw
+    while True:
+        try:
+            part, rest = _inflate(rest, limit - size, 31)
+        except zlib.error:
+            raise UndecodableBody("body is not gzip") from None
+        except BodyTooLarge:
+            raise BodyTooLarge(limit) from None
+        size += len(part)
+        parts.append(part)
+        if not rest:
+            return b"".join(parts)
+
+
+def _undeflate(raw: bytes, limit: int) -> bytes:
+    for window_bits in (15, -15):
+        try:
+            data, rest = _inflate(raw, limit, window_bits)
+        except zlib.error:
+            continue
+        if rest:
+            raise UndecodableBody("bytes after the end of the deflate stream")
+        return data
+    raise UndecodableBody("body is not deflate")
+
+
+def _unbrotli(raw: bytes, limit: int) -> bytes:
+    stream = brotli.Decompressor()
+    parts: list[bytes] = []
+    size = 0
+    pending = raw
+    try:
+        while not stream.is_finished():
+            part = stream.process(pending, output_buffer_limit=_CHUNK)
+            pending = b""
+            size += len(part)
+            if size > limit:
+                raise BodyTooLarge(limit)
+            if not part and not stream.is_finished() and stream.can_accept_more_data():
+                raise UndecodableBody("compressed body is truncated")
+            parts.append(part)
+    except brotli.error:
+        raise UndecodableBody("body is not brotli") from None
+    return b"".join(parts)
+
+
+def _unzstd(raw: bytes, limit: int) -> bytes:
+    """Several frames, with or without a content size.
+
+    `stream_reader` bounds what comes out but hides a truncated frame; `decompressobj` tells, but gives all
+    at once. So: measure with the one, then decode with the other what is known to fit.
+    """
+    decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    if not raw:
+        raise UndecodableBody("compressed body is truncated")
+    try:
+        size = 0
+        with decoder.stream_reader(io.BytesIO(raw), read_size=_CHUNK, read_across_frames=True) as reader:
+            while part := reader.read(_CHUNK):
+                size += len(part)
+                if size > limit:
+                    raise BodyTooLarge(limit)
+        parts: list[bytes] = []
+        rest = raw
+        while rest:
+            frame = decoder.decompressobj()
+            parts.append(frame.decompress(rest))
+            if not frame.eof:
+                raise UndecodableBody("compressed body is truncated")
+            rest = frame.unused_data
+    except zstandard.ZstdError:
+        raise UndecodableBody("body is not zstd") from None
+    return b"".join(parts)
+
+
+def _gzip(data: bytes) -> bytes:
+    stream = zlib.compressobj(6, zlib.DEFLATED, 31)
+    return stream.compress(data) + stream.flush()
+
+
+def _brotli(data: bytes) -> bytes:
+    return bytes(brotli.compress(data, quality=5))
+
+
+def _zstd(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(data)
+
+
+_DECODERS: dict[str, Callable[[bytes, int], bytes]] = {
+    "gzip": _gunzip,
+    "deflate": _undeflate,
+    "br": _unbrotli,
+    "zstd": _unzstd,
+}
+_ENCODERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": _gzip,
+    "deflate": zlib.compress,
+    "br": _brotli,
+    "zstd": _zstd,
+}

@@ -1,0 +1,82 @@
+"""Globs over texts (`*` any run of characters, `?` any one) and over paths (`*` stays in its segment).
+
+Both are compiled once and match in time linear in the text for each star: no pattern of a policy and no
+value of a request can make them backtrack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+
+type TextTest = Callable[[str], bool]
+
+
+def is_pattern(glob: str) -> bool:
+    return "*" in glob or "?" in glob
+
+
+def compile_glob(glob: str) -> TextTest:
+    """Make a test of one glob; letters match in their own case only."""
+    if not is_pattern(glob):
+        return glob.__eq__
+    first, *rest = (re.escape(part).replace(r"\?", ".") for part in re.split(r"\*+", glob))
+    expression = first
+    if rest:
+        # an atomic group takes the first place where a part fits; with free runs between, the first is as
+        # good as any, so giving it up never helps
+        expression += "".join(f"(?>.*?{part})" for part in rest[:-1]) + ".*" + rest[-1]
+    matches = re.compile(expression, re.DOTALL).fullmatch
+    return lambda text: matches(text) is not None
+
+
+def compile_globs(globs: Collection[str]) -> TextTest:
+    """Make a test that any of the globs passes."""
+    literals = frozenset(glob for glob in globs if not is_pattern(glob))
+    patterns = tuple(compile_glob(glob) for glob in globs if is_pattern(glob))
+    if not patterns:
+        return literals.__contains__
+    return lambda text: text in literals or any(pattern(text) for pattern in patterns)
+
+
+def compile_path_globs(globs: Collection[str]) -> TextTest:
+    """Make a test of paths in normal form; a slash at the end makes no difference.
+
+    `*` and `?` stay within a segment, a segment `**` stands for any number of segments, none included.
+    """
+    compiled = tuple(
+        tuple(None if part == "**" else compile_glob(part) for part in glob.rstrip("/").split("/"))
+        for glob in globs
+    )
+
+    def test(path: str) -> bool:
+        segments = path.rstrip("/").split("/")
+        return any(_path_matches(pattern, segments) for pattern in compiled)
+
+    return test
+
+
+def _never(_segment: str) -> bool:
+    return False
+
+
+def _path_matches(pattern: tuple[TextTest | None, ...], segments: list[str]) -> bool:
+    """Match greedily, giving one more segment to the latest `**` on a mismatch.
+
+    That is enough, because an earlier one can't do what the latest couldn't.
+    """
+    at = place = 0
+    resume: tuple[int, int] | None = None
+    while place < len(segments):
+        part = pattern[at] if at < len(pattern) else _never
+        if part is None:
+            at += 1
+            resume = (at, place)
+        elif part(segments[place]):
+            at, place = at + 1, place + 1
+        elif resume is not None:
+            at, place = resume[0], resume[1] + 1
+            resume = (at, place)
+        else:
+            return False
+    return all(part is None for part in pattern[at:])

@@ -1,0 +1,202 @@
+"""Compiled rules: what a matcher became, and how well a request fits.
+
+A condition answers with a `Fit`. What the request lacks fits deny and require_approval rules, so that
+leaving a field out evades neither. In a require_approval rule's `who` and `op` that is `LACKING`: it can
+turn a yes into a question, but it opens nothing to somebody, or to an operation, the rule doesn't name.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from addons.core.model import Effect, Json, Principal
+from addons.core.policy.document import Approval, Comparison, Scalar
+from addons.core.policy.globs import TextTest, compile_globs
+from addons.core.policy.request import PolicyRequest
+from addons.core.yaml_source import Problem
+
+
+class Fit(IntEnum):
+    """How well a request fits; of several conditions the least counts."""
+
+    NO = 0
+    LACKING = 1
+    YES = 2
+
+
+class RuleError(Exception):
+    """A condition can't be evaluated on this request; the text names no value of it."""
+
+
+type Condition = Callable[[PolicyRequest], Fit]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`canonical` is the rule's content, lists expanded, in one spelling."""
+
+    id: str
+    effect: Effect
+    conditions: tuple[Condition, ...]
+    credential: str | None
+    mask_forward: frozenset[str]
+    mask_response: frozenset[str]
+    record_full: bool
+    reason: str
+    approval: Approval | None
+    canonical: str
+
+    def fit(self, request: PolicyRequest) -> Fit:
+        """Evaluate all conditions: one that says no settles it, whatever the others could not do.
+
+        Raises:
+            RuleError: a condition could not be evaluated and none said no.
+
+        """
+        least = Fit.YES
+        error: RuleError | None = None
+        for condition in self.conditions:
+            try:
+                fit = condition(request)
+            except RuleError as raised:
+                error = raised
+                continue
+            if fit is Fit.NO:
+                return Fit.NO
+            least = min(least, fit)
+        if error is not None:
+            raise error
+        return least
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFits:
+    """How the catalogue's operations, by (version, name), and unknown ones fit a rule."""
+
+    known: Mapping[tuple[str, str], Fit]
+    unknown: Fit
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule with what only the making of the set needs: its operations and where it stands."""
+
+    rule: Rule
+    operations: OperationFits
+    problem_here: Callable[[str, str], Problem]
+
+
+class ValueTest:
+    """A compiled matcher: globs, or a comparison."""
+
+    def __init__(self, globs: Collection[str] | None, comparison: Comparison | None) -> None:
+        self.absent = comparison.absent if comparison else None
+        self._text_test: TextTest | None = compile_globs(globs) if globs is not None else None
+        self.scalars: tuple[Scalar, ...] = ()
+        if comparison is not None:
+            self.scalars = comparison.in_ or (() if comparison.is_ is None else (comparison.is_,))
+            texts = frozenset(scalar for scalar in self.scalars if isinstance(scalar, str))
+            if self.scalars:
+                self._text_test = texts.__contains__
+        # 1 == True == 1.0 in Python, and not in a policy
+        self._others = frozenset((type(value), value) for value in self.scalars if not isinstance(value, str))
+
+    def accepts(self, value: Scalar) -> bool:
+        if isinstance(value, str):
+            return self.absent is not True if self._text_test is None else self._text_test(value)
+        if self._text_test is None:
+            return self.absent is not True
+        return (type(value), value) in self._others
+
+    def without_value(self, effect: Effect, lacking: Fit) -> Fit:
+        """How a request without the value fits; `lacking` where the rule doesn't say."""
+        if self.absent is not None:
+            return Fit.YES if self.absent else Fit.NO
+        return Fit.NO if effect is Effect.ALLOW else lacking
+
+
+def who_lacking(effect: Effect) -> Fit:
+    return Fit.LACKING if effect is Effect.REQUIRE_APPROVAL else Fit.YES
+
+
+def principal_condition(
+    test: ValueTest, effect: Effect, values_of: Callable[[Principal], Iterable[str]]
+) -> Condition:
+    """Fit where any of the principal's values does: they are a set, such as groups."""
+    lacking = test.without_value(effect, who_lacking(effect))
+
+    def condition(request: PolicyRequest) -> Fit:
+        empty = True
+        for value in values_of(request.principal):
+            if test.accepts(value):
+                return Fit.YES
+            empty = False
+        return lacking if empty else Fit.NO
+
+    return condition
+
+
+def claim_condition(name: str, test: ValueTest, effect: Effect) -> Condition:
+    """Fit on a claim that is a scalar, or a list of them of which any may fit."""
+    lacking = test.without_value(effect, who_lacking(effect))
+
+    def condition(request: PolicyRequest) -> Fit:
+        claim: Json = request.principal.claims.get(name)
+        values = claim if isinstance(claim, (list, tuple)) else () if claim is None else (claim,)
+        if not values:
+            return lacking
+        scalars = [value for value in values if isinstance(value, (str, int, float))]
+        if len(scalars) != len(values):
+            raise RuleError(f"the claim {name!r} is neither a value nor a list of values")
+        return Fit.YES if any(test.accepts(value) for value in scalars) else Fit.NO
+
+    return condition
+
+
+def field_condition(
+    name: str,
+    test: ValueTest,
+    effect: Effect,
+    pairs_of: Callable[[PolicyRequest], tuple[tuple[str, str], ...]],
+) -> Condition:
+    """Fit on a query key or a header that may stand there several times.
+
+    To allow, every value has to fit; to deny or to ask, one is enough. A key of the request that differs
+    from `name` in case alone is an error: it can be read as that key, and as another.
+    """
+    lacking = test.without_value(effect, Fit.YES)
+    enough = all if effect is Effect.ALLOW else any
+    folded = name.casefold()
+
+    def condition(request: PolicyRequest) -> Fit:
+        values = []
+        for key, value in pairs_of(request):
+            if key == name:
+                values.append(value)
+            elif key.casefold() == folded:
+                raise RuleError(f"the request spells {name!r} in another case")
+        if not values:
+            return lacking
+        return Fit.YES if enough(test.accepts(value) for value in values) else Fit.NO
+
+    return condition
+
+
+def text_condition(test: TextTest, value_of: Callable[[PolicyRequest], str]) -> Condition:
+    return lambda request: Fit.YES if test(value_of(request)) else Fit.NO
+
+
+_OPERATORS: Mapping[str, Callable[[int, int], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def size_condition(comparison: str, bound: int) -> Condition:
+    holds = _OPERATORS[comparison]
+    return lambda request: Fit.YES if holds(request.size, bound) else Fit.NO

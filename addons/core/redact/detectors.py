@@ -1,0 +1,243 @@
+"""The table of detectors: vendors' tokens, then forms that many share, then personal data."""
+
+# ruff: noqa: E501, PLR2004 - a table of patterns and lengths
+
+from __future__ import annotations
+
+import re2
+
+from addons.core.redact.detector import Detector, iban, jwt_header, luhn
+from addons.core.redact.names import can_be_password, count_digits, is_dense, is_placeholder
+from addons.core.redact.vendors import BOUNDARY, VENDORS, fill, hex_, shaped
+
+_SPECIAL_USE = re2.compile(
+    rb"(?i)(?:\.(?:png|jpe?g|gif|svg|webp|js|css|ts|py|go|java|internal|local|invalid))$|^git@"
+)
+_JWT = "eyJ" + "hbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9" + ".eyJ" + "zdWIiOiJhIn0." + fill(43)
+_PEM = f"-----BEGIN RSA PRIVATE KEY-----\n{fill(64)}\n{fill(40)}\n-----END RSA PRIVATE KEY-----"
+
+
+def _userinfo(value: bytes) -> bool:
+    return can_be_password(value) and not value.startswith((b"{", b"$", b"<"))
+
+
+def _social_security(value: bytes) -> bool:
+    """Areas 000, 666 and 900 up, group 00 and serial 0000 are never given out (SSA, since 2011)."""
+    area, group, serial = value.split(b"-")
+    return area not in {b"000", b"666"} and area < b"900" and group != b"00" and serial != b"0000"
+
+
+_SHARED: tuple[Detector, ...] = (
+    shaped(
+        "private-key",
+        # No alternative reads on to an END that may never come: a text of BEGINs would cost its square.
+        r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+        r"(?:(?:\s|\\[rn])*[A-Za-z\-]{2,20}: [^\r\n\\]+(?:\s|\\[rn])+){0,6}[A-Za-z0-9+/=\s\\\"',]*"
+        r"(?:-{1,5}(?:END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)?-{0,5})?",
+        "PRIVATE KEY",
+        (b"PRIVATE KEY",),
+        (
+            _PEM,
+            _PEM.replace("\n", "\\n"),
+            _PEM[:90],
+            _PEM.replace("RSA ", "OPENSSH "),
+            _PEM.replace("RSA ", ""),
+        ),
+        ("-----BEGIN PUBLIC KEY-----\nabc", "the PRIVATE KEY is missing", "-----BEGIN CERTIFICATE-----\nMII"),
+    ),
+    shaped(
+        "putty-key",
+        r"PuTTY-User-Key-File-[0-9]:[\x00-\xff]*?Private-MAC: [0-9a-f]{40,64}",
+        "PuTTY-User-Key-File",
+        (b"PuTTY-User-Key-File",),
+        ("PuTTY-User-Key-File-3: ssh-rsa\nPrivate-Lines: 1\n" + fill(64) + "\nPrivate-MAC: " + hex_(64),),
+        ("PuTTY-User-Key-File is a format",),
+    ),
+    shaped(
+        "jwt",
+        r"eyJ[A-Za-z0-9_\-]{8,}={0,2}(?:\.[A-Za-z0-9_\-=]{2,}){1,4}",
+        "eyJ",
+        (b"eyJ",),
+        (f"token {_JWT}.", f"jwt={_JWT}&x=1"),
+        ("eyJwYWdlIjogMiwgInNpemUiOiAyNX0", "eyJwYWdlIjogMiwgInNpemUiOiAyNX0.eyJiIjoyfQ"),
+        check=jwt_header,
+    ),
+    shaped(
+        "authorization",
+        r"(?i:\b(?:bearer|ssws|geniekey|delegated|negotiate|splunk)\\?[ +]{1,3}|\bauthorization: ?token\s+)"
+        r"([A-Za-z0-9._~+/=\-|:%]{12,})",
+        r"(?i:bearer|ssws|geniekey|delegated|negotiate|splunk|token)[ +][A-Za-z0-9._~+/=\-|:%]{12}",
+        (b" ", b"+"),
+        ("Authorization: Bearer " + fill(40), "curl -H 'authorization: token " + fill(40) + "'"),
+        (
+            "scheme:Bearer host:edge-router-canary",
+            "Bearer authentication-required",
+            "bearer credentials rejected",
+        ),
+        group=1,
+        check=is_dense,
+        structural=True,
+    ),
+    shaped(
+        "basic-auth",
+        r"(?i:\bbasic\s{1,3})([A-Za-z0-9+/_\-]{8,}={0,2})",
+        r"(?i:basic) {1,3}[A-Za-z0-9+/_\-]{8}",
+        (b"asic", b"ASIC"),
+        ("Authorization: Basic YXBwOnMzY3IzdA==",),
+        ("basic authentication failed", "Basic realm=shop", "basic understanding"),
+        group=1,
+        check=lambda value: is_dense(value) or value.endswith(b"="),
+        structural=True,
+    ),
+    shaped(
+        "cookie",
+        r"(?i:\b(?:set-)?cookie['\"]?: ?['\"]?)([!#$%&'*+\-.^_`|~0-9A-Za-z]+=[^\r\n\"']{6,})",
+        r"(?i:cookie['\"]?: ?['\"]?[A-Za-z0-9_.\-]+=)",
+        (b"ookie", b"OOKIE"),
+        ("< Set-Cookie: sid=" + fill(20) + "; Path=/", "Cookie: a=1; dogweb=" + fill(40)),
+        ("the cookie was set; cookies=3", "Cookie: none"),
+        group=1,
+        structural=True,
+    ),
+    shaped(
+        "url-userinfo",
+        r":(?:\\?/){2}[^\s/\"'@:<>\\?#]{0,100}:([^\s/\"'<>@?#\\]{1,256}|[^\s\"'<>@\\]{1,128})@[A-Za-z0-9\[.\-$_]",
+        r":(?:\\?/){2}[^\s/\"'@:<>\\?#]{0,100}:[^\s\"'<>@\\]{1,128}@",
+        (b"@",),
+        (
+            "postgres://shop:Ny8fVq@pg:5432/x",
+            "fetch https:\\/\\/ci:Ny8fVq@code.example.net",
+            "amqp://:pw1@mq/",
+        ),
+        ("http://a:8080/x", "https://h/a:b/c", "mongodb+srv://shard7.example.net/stock"),
+        group=1,
+        check=_userinfo,
+        structural=True,
+    ),
+    shaped(
+        "url-token",
+        r":(?:\\?/){2}([A-Za-z0-9_\-]{20,100})(?::x-oauth-basic)?@[A-Za-z0-9\[]",
+        r":(?:\\?/){2}[A-Za-z0-9_\-]{20,100}(?::x-oauth-basic)?@",
+        (b"@",),
+        ("https://" + hex_(32) + "@sentry.example.com/1", "git+https://" + fill(40) + "@code.example.net/a"),
+        ("https://blog.example.net/@ines", "ssh://ines@code.example.net"),
+        group=1,
+        check=is_dense,
+        structural=True,
+    ),
+    shaped(
+        "oracle-url",
+        r"(?i)jdbc:oracle:[a-z]{2,4}:[^/\s\"@]{1,64}/([^@\s\"]{1,128})@",
+        "(?i:jdbc:oracle:)",
+        (b"racle", b"RACLE"),
+        ("jdbc:oracle:oci:stock/Ny8fVq@//ora:1521/STK",),
+        ("jdbc:oracle:oci:@//ora:1521/STK",),
+        group=1,
+        structural=True,
+    ),
+    shaped(
+        "command-password",
+        r"(?:\b(?:mysql|mysqldump|mysqladmin|mariadb|mysqlsh)\b[^\n|;]{0,120}?\s-p|\bsshpass\s+-p\s?"
+        r"|\bredis-cli\b[^\n|;]{0,80}?\s-a\s+|\b(?:curl|wget|http)\b[^\n|;]{0,200}?\s(?:-u|--user|-U|--proxy-user)[ =]?"
+        r"['\"]?[^\s:'\"]{1,64}:|\b(?:docker|helm|podman|az|ldapsearch)\b[^\n|;]{0,120}?\s(?:-p|-w)\s+)"
+        r"['\"]?([^\s'\"\\]{4,128})",
+        r"\b(?:mysql|mariadb|sshpass|redis-cli|curl|wget|docker|helm|podman|ldapsearch)[^\n]{0,200}? -[puaUw-]",
+        (b" -",),
+        ("mysqldump -u batch -pNy8fVq3 stock", "sshpass -p 'abc1234' ssh h", "curl -u svc:s3cr3t https://x"),
+        ("mysqldump -u batch stock", "curl -s https://x", "docker run -p 8080:80 x"),
+        group=1,
+        check=lambda value: can_be_password(value) and not value.replace(b":", b"").isdigit(),
+        structural=True,
+    ),
+    shaped(
+        "datadog-key-path",
+        r"/(?:v1/input|api/v[12]/(?:validate/)?(?:api_keys?|application_keys?))/([0-9a-fA-F]{32,40})",
+        r"/(?:input|api_keys?|application_keys?)/[0-9a-fA-F]{32}",
+        (b"/",),
+        ("/v1/input/" + hex_(32) + "?x", "/api/v1/application_key/" + hex_(40)),
+        ("/api/v2/api_keys/" + "5c1e0b7a-42d9-4f63-8b1e-7d20c9a6f314", "/v1/input/x"),
+        group=1,
+        structural=True,
+    ),
+    shaped(
+        "datadog-key-in-key-answer",
+        r"(?i)(?:dd|datadog)[_\-. ]{0,2}(?:api|app|application)[_\-. ]{0,2}key[^A-Za-z0-9]{1,6}([0-9a-f]{40}|[0-9a-f]{32})",
+        r"(?i:(?:dd|datadog)[_\-. ]{0,2}(?:api|app|application)[_\-. ]{0,2}key)[^A-Za-z0-9]{1,6}[0-9a-fA-F]{32}",
+        (b"key", b"KEY", b"Key"),
+        ("DD_API_KEY " + hex_(32), "datadog api key: " + hex_(32)),
+        ("DD_API_KEY is unset",),
+        group=1,
+        kind="datadog-key",
+        structural=True,
+    ),
+)
+
+_PERSONAL: tuple[Detector, ...] = (
+    shaped(
+        "email",
+        r"[A-Za-z0-9][A-Za-z0-9._%+\-']{0,63}@(?:[A-Za-z0-9\-]{1,63}\.){1,6}[A-Za-z]{2,24}",
+        r"[A-Za-z0-9]@[A-Za-z0-9\-]{1,63}\.",
+        (b"@",),
+        ("mail to ines.roth+x@mail.example.net,", '"email":"p-okafor@example.org"'),
+        ("git@github.com:x/y.git", "icon@2x.png", "@team-stock", "image@sha256:ab"),
+        check=lambda value: _SPECIAL_USE.search(value) is None,
+        pii=True,
+    ),
+    shaped(
+        "card",
+        r"(?:^|[^0-9A-Za-z.\-_/+])((?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|6(?:011|4[4-9][0-9]|5[0-9]{2})|35[2-8][0-9])"
+        r"(?:[0-9]{12}|(?:[ \-][0-9]{4}){3})|3[47][0-9]{2}[ \-]?[0-9]{6}[ \-]?[0-9]{5}|3(?:0[0-5]|[68][0-9])[0-9]{11})"
+        r"(?:[^0-9A-Za-z\-.]|\.(?:[^0-9]|$)|$)",
+        r"[^0-9A-Za-z.\-_/+](?:4[0-9]|5[1-5]|2[2-7]|6[045]|35)[0-9]{2}(?:[0-9]{12}|[ \-][0-9]{4}[ \-])"
+        r"(?:[^0-9]|$|[0-9]{4}[ \-])|[^0-9A-Za-z.\-_/+]3[04678][0-9]{2}[ \-]?[0-9]{6}[ \-]?[0-9]{4,5}(?:[^0-9]|$)"
+        r"|^[2-6][0-9]{3}[ \-]?[0-9]{4}",
+        (),
+        ("card 4242424242424242 ok", "pan=5555-5555-5555-4444,", "3782 822463 10005"),
+        (
+            "seq 650917283746501928",
+            "4242424242424241",
+            "ns 1791357924680135792",
+            "a4242424242424242",
+            "4242424242424242.5",
+        ),
+        group=1,
+        check=luhn,
+        pii=True,
+    ),
+    shaped(
+        "iban",
+        BOUNDARY + r"([A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?)(?:[^A-Za-z0-9]|$)",
+        r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}",
+        (),
+        ("pay DE89370400440532013000 now", "GB29 NWBK 6016 1331 9268 19"),
+        ("DE00370400440532013000", "AB12"),
+        group=1,
+        check=iban,
+        pii=True,
+    ),
+    shaped(
+        "us-ssn",
+        r"(?:^|[^0-9A-Za-z.\-])([0-9]{3}-[0-9]{2}-[0-9]{4})(?:[^0-9A-Za-z\-]|$)",
+        r"[0-9]{3}-[0-9]{2}-[0-9]{4}",
+        (b"-",),
+        ("ssn 219-09-9981 ok",),
+        ("000-12-3456", "1219-09-9981", "219-09-99813"),
+        group=1,
+        check=_social_security,
+        pii=True,
+    ),
+    shaped(
+        "phone",
+        r"(?:^|[^0-9A-Za-z+.\-/])(\+[1-9][0-9]{0,2}(?:[ .\-]?\(?[0-9]{2,4}\)?){2,5}"
+        r"|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}-[0-9]{4})(?:[^0-9A-Za-z:]|$)",
+        r"\+[1-9][0-9 .\-(]{6}|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}-",
+        (b"+", b"("),
+        ("call +49 30 901820 today", "tel +14155550132"),
+        ("[03/Feb/2025:17:20:01 +0000]", "x+12345678901", "T10:00:00+02:00"),
+        group=1,
+        check=lambda value: 8 <= count_digits(value) <= 15 and not is_placeholder(value),
+        pii=True,
+    ),
+)
+
+DETECTORS: tuple[Detector, ...] = (*VENDORS, *_SHARED, *_PERSONAL)

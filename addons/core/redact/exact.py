@@ -1,0 +1,87 @@
+"""Removes known values, the gateway's own credentials, in whatever encoding an upstream echoes them."""
+
+from __future__ import annotations
+
+import hmac
+import string
+from collections.abc import Sequence
+
+import re2
+
+from addons.core.redact.flex import any_case, base64_forms, flex
+from addons.core.redact.mask import MASK
+
+_HEX_DIGITS = frozenset(string.hexdigits)
+_MIN_LENGTH = 8
+
+
+class ExactScrubber:
+    """Finds `secrets`, pairs of a label (`[a-z0-9-]`, shown in the mask) and the value, ASCII of at least
+    8 bytes, exactly and in every encoding: raw (either case for a value of hex digits), percent, JSON and
+    HTML escapes in any mixture, base64 in all alignments and both alphabets, hexadecimal.
+
+    The masks need no key: their hex is an HMAC keyed with the secret itself. Raises ValueError for a value
+    that is too short to be told from ordinary text, or that is not ASCII.
+    """
+
+    __slots__ = ("_any", "_each")
+
+    def __init__(self, secrets: Sequence[tuple[str, bytes]]) -> None:
+        options = re2.Options()
+        options.encoding = re2.Options.Encoding.LATIN1
+        options.never_capture = True
+        options.max_mem = 64 << 20
+        each: list[tuple[re2._Regexp, bytes]] = []
+        patterns: list[str] = []
+        for label, secret in secrets:
+            if len(secret) < _MIN_LENGTH or not secret.isascii():
+                raise ValueError(f"credential {label!r} is shorter than {_MIN_LENGTH} bytes or not ASCII")
+            pattern = _pattern(secret)
+            digest = hmac.digest(secret, label.encode(), "sha256").hex()[:8]
+            mask = f"[REDACTED:{label}:{digest}]".encode()
+            if not MASK.fullmatch(mask):
+                raise ValueError(f"credential label {label!r} must be 1 to 40 of a-z, 0-9 and '-'")
+            each.append((re2.compile(pattern.encode("latin-1"), options=options), mask))
+            patterns.append(pattern)
+        self._each = tuple(each)
+        self._any = re2.compile("|".join(patterns).encode("latin-1"), options=options) if patterns else None
+
+    def __repr__(self) -> str:
+        return f"ExactScrubber({len(self._each)} secrets)"
+
+    def found(self, data: bytes) -> bool:
+        return self._any is not None and self._any.search(data) is not None
+
+    def scrub(self, data: bytes) -> tuple[bytes, int]:
+        """Give `data` without the secrets and the number replaced; the same object when there is none."""
+        if not self.found(data):
+            return data, 0
+        total = 0
+        for pattern, mask in self._each:
+            out: list[bytes] = []
+            end = 0
+            for match in pattern.finditer(data):
+                out += (data[end : match.start()], mask)
+                end = match.end()
+                total += 1
+            if end:
+                out.append(data[end:])
+                data = b"".join(out)
+        return data, total
+
+
+def _pattern(secret: bytes) -> str:
+    text = secret.decode("ascii")
+    fold = all(char in _HEX_DIGITS for char in text)
+    variants = sorted({text, text.lower(), text.upper()}) if fold else [text]
+    forms = [flex(text, fold=fold)]
+    for variant in variants:
+        value = variant.encode("ascii")
+        forms += base64_forms(value)
+        forms += [_separated_hex(value), *(base64_forms(value.hex().encode()))]
+    return "|".join(forms)
+
+
+def _separated_hex(value: bytes) -> str:
+    """Hexadecimal in either case, its bytes next to each other or with one of the usual separators."""
+    return r"(?:[ :\-]|\\+x|0x|,)?".join(any_case(f"{byte:02x}") for byte in value)

@@ -1,0 +1,184 @@
+"""Secrets announced by a name in running text: `password=…`, `TOKEN: …`, `--api-key …`, `<secret>…</secret>`,
+`password is …`, multipart fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import re2
+
+from addons.core.redact.findings import Finding
+from addons.core.redact.names import (
+    NameClass,
+    can_be_password,
+    can_be_secret,
+    classify,
+    has_digit,
+    is_dense,
+    looks_random,
+)
+
+_LATIN1 = re2.Options()
+_LATIN1.encoding = re2.Options.Encoding.LATIN1
+
+STEM = (
+    r"(?i:pass(?:word|wd|wrd|phrase|code|wort)?|pw|pwd|secret|token|key|credential|cred|auth|authorization|cookie"
+    r"|jwt|bearer|otp|cvv|cvc|pat|sig|conn(?:ection)?[_\-. ]?str(?:ing)?|mnemonic|mfa_?code|recovery_?code"
+    r"|senha|contrasena|seed_?phrase)s?(?i:[_.\-]?(?:value|text|plain|plaintext|raw|b64|base64|encoded|new|old|current"
+    r"|confirm(?:ation)?|[0-9]{1,2}))?"
+)
+_CLOSE = r"(?:\\*[\"'`\])]){0,4}"
+_CLOSE_ENCODED = r"(?:\\*[\"'`\])]|&quot;|&#34;|&#39;|%22|%27|%5D|%5d|\\+u002[27]){0,4}"
+_OPERATOR = r"\s{0,3}(?:=>|:=|===?|=|:)"
+
+GATE = "|".join(
+    [
+        STEM + _CLOSE_ENCODED + r"\s{0,3}(?:[:=]|%(?:25)*3[adAD]|\\+u003[adAD]|&gt;|>[^<])",
+        r"--[A-Za-z0-9\-_]{0,40}?" + STEM + r"[\"',]{0,2}\s",
+        STEM + r" (?:is|was) ",
+        r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + STEM + r"\\*[\"']",
+        r"(?i:\bpassword )[^\s]{6}",
+    ],
+)
+"""A cheap pattern that every text with such a pair contains."""
+
+
+def _compile(pattern: str) -> re2._Regexp:
+    return re2.compile(pattern.encode("latin-1"), options=_LATIN1)
+
+
+_PAIR = _compile(STEM + _CLOSE + _OPERATOR)
+_CLOSED = _compile(r"[\\\"'`\])\s]+")
+_FLAG = _compile(r"(--?[A-Za-z][A-Za-z0-9\-_]{0,60})[\"']?(?:[ \t]+|,\s*)\\?[\"']?([^\s\"',\]\\]{4,})")
+_PROSE = _compile(
+    r"(?i:\b(password|passphrase|passwd|pwd|token|secret|key) (?:is|was|=|:)?\s*[\"'`]?)([^\s\"'`,;]{6,256})"
+)
+_ELEMENT = _compile(r"<([A-Za-z_][A-Za-z0-9_.:\-]{0,60})(?:\s[^<>]{0,200})?>\s*([^<>\s][^<>]*)</")
+_ATTRIBUTE = _compile(
+    r"(?i:\b(?:name|key|id)=)\\*[\"']([A-Za-z0-9_.\-]{1,60})\\*[\"'][^<>\r\n\"']{0,60}(?i:\b(?:value|content)=)"
+    r"\\*[\"']([^\"'\\]+)",
+)
+_MULTIPART = _compile(
+    r"(?i:name=)\"([^\"\r\n]{1,60})\"[^\r\n]{0,200}\r?\n(?:[A-Za-z\-]+:[^\r\n]*\r?\n)*\r?\n([^\r\n]+)\r?\n"
+)
+_NAME_LEFT = _compile(r"[A-Za-z0-9_.\-]*\z")
+_QUOTE = _compile(r"\\*[\"'`]")
+_PASSWORD_VALUE = _compile(r"[^\s\"'`<>&;,\\]+")
+_SECRET_VALUE = _compile(r"[^\s\"'`<>&;,\\)\]}|]+")
+_SCHEME = _compile(
+    r"(?i:bearer|basic|token|digest|negotiate|apikey|api-key|ssws|splunk|bot|jwt|delegated|key)[ +]+"
+)
+_MAX_NAME = 120
+_MAX_VALUE = 4096
+_MAX_BACKSLASHES = 64
+
+
+def find_pairs(text: bytes) -> Iterator[Finding]:
+    """Everything a name announces in `text`; offsets into it."""
+    yield from _assignments(text)
+    if b"-" in text:
+        for match in _FLAG.finditer(text):
+            yield from _judge(text, match.group(1).lstrip(b"-"), *match.span(2), near=False)
+    for match in _PROSE.finditer(text):
+        value = match.group(2).rstrip(b".!?)")
+        if is_dense(value) and looks_like_prose_secret(value):
+            start = match.start(2)
+            yield Finding(start, start + len(value), "prose", "password", value)
+    if b"<" in text:
+        for pattern in (_ELEMENT, _ATTRIBUTE):
+            for match in pattern.finditer(text):
+                yield from _judge(text, match.group(1), *match.span(2), near=True)
+    if b'name="' in text:
+        for match in _MULTIPART.finditer(text):
+            yield from _judge(text, match.group(1), *match.span(2), near=True)
+
+
+def looks_like_prose_secret(value: bytes) -> bool:
+    """After `password is`: more than a number or a name with a colon or an `=` in it."""
+    return b"=" not in value.rstrip(b"=") and not value.endswith(b":") and has_digit(value)
+
+
+def _assignments(text: bytes) -> Iterator[Finding]:
+    done = 0
+    for match in _PAIR.finditer(text):
+        begin, stop = match.span()
+        if begin < done:  # inside a value that is taken already
+            continue
+        before = text[
+            max(0, begin - _MAX_NAME) : begin
+        ]  # a slice: RE2's `\z` is the end of text, not of a range
+        left = _NAME_LEFT.search(before)
+        name_start = begin - (len(left.group()) if left is not None else 0)
+        name = _CLOSED.split(text[name_start:stop].rstrip(b"=:> \t\r\n"))[0]
+        for finding in _assigned(text, name, stop, text[stop - 1 : stop]):
+            done = finding.end
+            yield finding
+
+
+def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Iterator[Finding]:
+    kind = classify(name.decode("latin-1"))
+    if kind is NameClass.NONE:
+        return
+    while position < len(text) and text[position] in b" \t":
+        position += 1
+    quote = _QUOTE.match(text, position)
+    if quote is not None:
+        start = quote.end()
+        yield from _judge(text, name, start, _closing(text, start, quote.group()), near=True)
+        return
+    scheme = _SCHEME.match(text, position) if kind is not NameClass.PASSWORD else None
+    if scheme is not None:
+        position = scheme.end()
+    pattern = _PASSWORD_VALUE if kind is NameClass.PASSWORD else _SECRET_VALUE
+    value = pattern.match(text, position, position + _MAX_VALUE)
+    if value is not None:
+        end = position + len(value.group().rstrip(b".)]}"))
+        if kind is NameClass.PASSWORD and text[position:end].count(b"(") > text[position:end].count(b")"):
+            end = value.end()
+        yield from _judge(text, name, position, end, near=operator == b"=")
+
+
+def _closing(text: bytes, start: int, quote: bytes) -> int:
+    """Where the quoted value that begins at `start` ends: at the same quote, under as many backslashes; of a
+    value that is cut, at the end of its line.
+    """
+    limit = start + _MAX_VALUE  # a bound, or a text of opening quotes alone would cost its length for each
+    closing = text.find(quote, start, limit)
+    while len(quote) == 1 and closing > start and _is_escaped(text, start, closing):
+        closing = text.find(quote, closing + 1, limit)
+    if closing < 0:
+        closing = text.find(b"\n", start, limit)
+    return closing if closing >= 0 else min(limit, len(text))
+
+
+def _is_escaped(text: bytes, start: int, position: int) -> bool:
+    """Whether an odd number of backslashes stands before `position`."""
+    before = text[max(start, position - _MAX_BACKSLASHES) : position]
+    return (len(before) - len(before.rstrip(b"\\"))) % 2 == 1
+
+
+def _judge(text: bytes, name: bytes, start: int, end: int, *, near: bool) -> Iterator[Finding]:
+    """Give a finding if name and value fit.
+
+    `near`: bound by `=`, quotes or a tag, not by a colon or a space alone, which prose has too.
+    """
+    value = text[start:end]
+    stripped = value.strip()
+    kind = classify(name.decode("latin-1"))
+    if name.endswith((b"s", b"S")) and not near and kind is NameClass.SECRET:
+        kind = NameClass.WEAK
+    if kind is NameClass.PASSWORD:
+        fits = can_be_password(stripped) and (near or is_dense(stripped) or _stands_out(stripped))
+    elif kind is NameClass.SECRET:
+        fits = can_be_secret(stripped) and (near or is_dense(stripped) or stripped.isdigit())
+    else:
+        fits = kind is NameClass.WEAK and looks_random(stripped)
+    if fits:
+        start += len(value) - len(value.lstrip())
+        yield Finding(start, start + len(stripped), f"pair-{kind.value}", kind.value, stripped)
+
+
+def _stands_out(value: bytes) -> bool:
+    """Not a word as prose has after a colon."""
+    return len(value) >= 6 and not value.isalpha() and not value.isdigit() and b"/" not in value  # noqa: PLR2004

@@ -1,0 +1,276 @@
+"""Finds secrets by where they stand in JSON: under which key, beside which name, in which list."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import re2
+
+from addons.core.redact import layers
+from addons.core.redact.findings import Finding, Work
+from addons.core.redact.jsonish import Frame, Leaf, Tree
+from addons.core.redact.names import (
+    NameClass,
+    can_be_password,
+    can_be_secret,
+    classify,
+    is_dense,
+    looks_random,
+)
+from addons.core.redact.pairs import STEM
+
+if TYPE_CHECKING:
+    from addons.core.redact.scan import Scanner
+
+GATE = "|".join(
+    [
+        r"(?i:\"(?:name|key|field|header|parameter|variable|label|property|attribute|k|id)\":\s{0,4}\"[A-Za-z0-9_.\-]{0,40}?)"
+        + STEM
+        + r"\"",
+        r"\"(?i:[A-Za-z0-9_.\-]{0,40}?)" + STEM + r"\",\s{0,4}\"",
+        r"\"last_?4\"|\"delta\"",
+    ],
+)
+_NAME_KEYS = frozenset(
+    (
+        b"name",
+        b"key",
+        b"field",
+        b"header",
+        b"parameter",
+        b"variable",
+        b"label",
+        b"property",
+        b"attribute",
+        b"k",
+        b"id",
+    ),
+)
+_VALUE_KEYS = frozenset(
+    (
+        b"value",
+        b"val",
+        b"v",
+        b"content",
+        b"default",
+        b"default_value",
+        b"defaultvalue",
+        b"data",
+        b"text",
+        b"secret_value",
+    ),
+)
+_TYPED_VALUES = frozenset((b"stringvalue", b"string_value", b"str", b"s", b"value"))
+_CONTAINERS = re2.compile(
+    r"(?i)^(?:.*[_\-.])?(?:secrets?|credentials?|creds|passwords?|tokens|api_?keys|private_?keys|cookies|secret_?data|secret_?values?)$"
+)
+_SCHEME = re2.compile(
+    rb"(?i)^(?:bearer|basic|token|digest|negotiate|apikey|ssws|splunk|bot|delegated|aws4-hmac-sha256)\s+"
+)
+_ID_NAME = re2.compile(
+    rb"(?i)(?:^|[_.\-a-z])(?:id|ids|offset|timestamp|ts|duration|count|time|nonce|seq|sequence|number|version|parent|hash|sha)$"
+)
+_MAX_JOIN = 64 * 1024
+_MIN_NUMBER = 4
+_COST_OF_KEY = 500  # in bytes read
+
+
+def find(scanner: Scanner, data: bytes, tree: Tree, work: Work, depth: int) -> list[Finding]:
+    """Find secrets in the strings and numbers of `tree`, which was read from `data`; offsets into `data`."""
+    named = _by_key(scanner, data, tree)
+    work.spend(_COST_OF_KEY * len(named))
+    found = list(named.values())
+    for frame in tree.frames:
+        found += _by_neighbour(data, frame) if not frame.array else _in_list(scanner, data, frame)
+    found += _in_leaves(scanner, data, tree, work, depth, named)
+    return found
+
+
+def _in_leaves(  # noqa: PLR0913, PLR0917 - one walk over everything that find() holds
+    scanner: Scanner,
+    data: bytes,
+    tree: Tree,
+    work: Work,
+    depth: int,
+    named: dict[int, Finding],
+) -> Iterator[Finding]:
+    """Look into those strings that the gate pointed at."""
+    if not tree.leaves:
+        return
+    first, last = tree.leaves[0].start, tree.leaves[-1].end
+    hits = [
+        match.span() for match in scanner.gate.finditer(data, max(0, first - 1), min(len(data), last + 1))
+    ]
+    starts = [hit[0] for hit in hits]
+    for leaf in tree.leaves:
+        if leaf.start in named:
+            continue
+        index = bisect_right(starts, leaf.end) - 1
+        if index < 0 or (hits[index][1] <= leaf.start and starts[index] < leaf.start):
+            continue
+        yield from _in_leaf(scanner, data, leaf, work, depth)
+
+
+def _in_leaf(scanner: Scanner, data: bytes, leaf: Leaf, work: Work, depth: int) -> Iterator[Finding]:
+    raw = data[leaf.start : leaf.end]
+    if not leaf.quoted:
+        if not scanner.pii or _ID_NAME.search(leaf.name):
+            return
+        for finding in scanner.detect(raw):
+            yield Finding(leaf.start, leaf.end, finding.detector, finding.kind, raw, bare=True)
+        return
+    layer = layers.unbackslash(raw)
+    inner = scanner.scan(raw, work, depth) if layer is None else scanner.through(layer, work, depth)
+    for finding in inner:
+        if finding.detector == "card" and _ID_NAME.search(leaf.name):
+            continue
+        yield finding.moved(finding.start + leaf.start, finding.end + leaf.start)
+
+
+def text_of(data: bytes, leaf: Leaf) -> bytes:
+    """Give a leaf's value, unescaped."""
+    raw = data[leaf.start : leaf.end]
+    layer = layers.unbackslash(raw)
+    return raw if layer is None else layer.text
+
+
+def name_of(raw: bytes) -> str:
+    layer = layers.unbackslash(raw) if b"\\" in raw else None
+    return (raw if layer is None else layer.text).decode("latin-1")
+
+
+def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
+    """Leaves whose own key, or the key of an object around them, names a secret."""
+    found: dict[int, Finding] = {}
+    contained: dict[int, bool] = {}
+    for leaf in tree.leaves:
+        if leaf.is_key:
+            continue
+        kind = classify(name_of(leaf.name)) if leaf.name else NameClass.NONE
+        if kind is NameClass.NONE and not _in_container(leaf.frame, contained):
+            continue
+        value = text_of(data, leaf)
+        if not leaf.quoted:
+            if (
+                kind in (NameClass.PASSWORD, NameClass.SECRET)
+                and value.isdigit()
+                and len(value) >= _MIN_NUMBER
+            ):
+                found[leaf.start] = Finding(
+                    leaf.start, leaf.end, f"key-{kind.value}", kind.value, value, bare=True
+                )
+            continue
+        if _fits(kind, value, leaf):
+            found[leaf.start] = _whole(scanner, data, leaf, value, kind)
+    return found
+
+
+def _fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
+    if kind is NameClass.PASSWORD:
+        return can_be_password(value) and (not leaf.element or is_dense(value))
+    if kind is NameClass.SECRET:
+        return can_be_secret(_SCHEME.sub(b"", value)) and (not leaf.element or is_dense(value))
+    if kind is NameClass.WEAK:
+        return looks_random(value)
+    return is_dense(value)
+
+
+def _in_container(frame: Frame | None, known: dict[int, bool]) -> bool:
+    """Whether an object named like a store of secrets is around. Two levels are looked at: deeper ones are
+    schemas more often than secrets.
+    """
+    for _ in range(2):
+        if frame is None or not frame.name:
+            return False
+        answer = known.get(id(frame))
+        if answer is None:
+            name = name_of(frame.name)
+            answer = known[id(frame)] = _CONTAINERS.search(name) is not None
+        if answer:
+            return True
+        frame = frame.parent
+    return False
+
+
+def _whole(scanner: Scanner, data: bytes, leaf: Leaf, value: bytes, kind: NameClass) -> Finding:
+    """Take the whole leaf, without an authorization scheme in front. It is named
+    after the detector that knows it.
+    """
+    start = leaf.start
+    scheme = _SCHEME.match(value)
+    raw = data[leaf.start : leaf.end]
+    if scheme is not None and raw.startswith(scheme.group()):
+        start += scheme.end()
+        value = value[scheme.end() :]
+    for finding in scanner.detect(value):
+        if finding.start <= 1 and finding.end >= len(value) - 1:
+            return Finding(start, leaf.end, finding.detector, finding.kind, value)
+    label = kind.value if kind is not NameClass.NONE else NameClass.SECRET.value
+    return Finding(start, leaf.end, f"key-{label}", label, value)
+
+
+def _by_neighbour(data: bytes, frame: Frame) -> Iterator[Finding]:
+    """`{"name": "password", "value": …}`, and `key` beside `last4`."""
+    by_name: dict[bytes, Leaf] = {leaf.name.lower(): leaf for leaf in frame.leaves if leaf.quoted}
+    if b"last4" in by_name and b"key" in by_name:
+        leaf = by_name[b"key"]
+        value = text_of(data, leaf)
+        if is_dense(value):
+            yield Finding(leaf.start, leaf.end, "key-beside-last4", "key", value)
+    values = [leaf for name, leaf in by_name.items() if name in _VALUE_KEYS]
+    owner: Frame = frame
+    if frame.name.lower() in _VALUE_KEYS and frame.parent is not None and not frame.parent.array:
+        owner = frame.parent  # OTLP: {"key": "password", "value": {"stringValue": "…"}}
+        values = [leaf for name, leaf in by_name.items() if name in _TYPED_VALUES]
+    if not values:
+        return
+    for label in owner.leaves:
+        if label.name.lower() not in _NAME_KEYS or not label.quoted:
+            continue
+        kind = classify(text_of(data, label).decode("latin-1"))
+        for leaf in values:
+            value = text_of(data, leaf)
+            if leaf is not label and kind is not NameClass.NONE and _fits(kind, value, leaf):
+                yield Finding(leaf.start, leaf.end, "name-value", kind.value, value)
+
+
+def _in_list(scanner: Scanner, data: bytes, frame: Frame) -> Iterator[Finding]:
+    """`["--password", "…"]`, `["authorization", "…"]`, and a secret cut into the elements of a list."""
+    leaves = [leaf for leaf in frame.leaves if leaf.quoted]
+    if len(leaves) < 2:  # noqa: PLR2004 - a list of one has no neighbours
+        return
+    texts = [text_of(data, leaf) for leaf in leaves]
+    for index, (label, leaf) in enumerate(zip(texts, leaves[1:], strict=False)):
+        if not label or len(label) > 80 or (label[:1] != b"-" and len(leaves) != 2):  # noqa: PLR2004
+            continue
+        kind = classify(label.lstrip(b"-").decode("latin-1"))
+        value = texts[index + 1]
+        if kind is not NameClass.NONE and value[:1] != b"-" and _fits(kind, value, leaf):
+            yield Finding(leaf.start, leaf.end, "argument", kind.value, value)
+    yield from joined(scanner, leaves, texts)
+
+
+def joined(scanner: Scanner, leaves: Sequence[Leaf], texts: Sequence[bytes]) -> Iterator[Finding]:
+    """Secrets that show only when the pieces are read as one; every piece of one is masked."""
+    whole = b"".join(texts)
+    if len(whole) > _MAX_JOIN or scanner.gate.search(whole) is None:
+        return
+    ends: list[int] = []
+    for text in texts:
+        ends.append((ends[-1] if ends else 0) + len(text))
+    for finding in scanner.detect(whole, joined=True):
+        first, last = bisect_right(ends, finding.start), bisect_right(ends, finding.end - 1)
+        if first == last:
+            continue
+        for index in range(first, last + 1):
+            leaf, text = leaves[index], texts[index]
+            begin = max(0, finding.start - ends[index] + len(text))
+            stop = min(len(text), finding.end - ends[index] + len(text))
+            if begin >= stop:
+                continue
+            plain = len(text) == leaf.end - leaf.start
+            start = leaf.start + begin if plain else leaf.start
+            end = leaf.start + stop if plain else leaf.end
+            yield Finding(start, end, finding.detector, finding.kind, finding.secret)

@@ -1,0 +1,226 @@
+"""The Datadog key: added while a request's head is serialised, and nowhere else.
+
+The flow never holds it. The request's headers are an object whose `fields` (what recordings, views, exports
+and crash dumps read) lack the key, and whose `bytes()` (what mitmproxy's HTTP/1 serialiser writes to the
+upstream) adds it, once, on a verified TLS connection to the host that the call was decided for. On the way
+back every answer is searched for every known key, in every encoding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote_plus
+
+from mitmproxy import http
+
+from addons import flowstate
+from addons.answers import refuse
+from addons.core.body import BodyTooLarge, UndecodableBody, decode_body, encode_body
+from addons.core.model import Reason, Refusal, Risk
+from addons.core.redact.exact import ExactScrubber
+from addons.flowstate import Call, Stage
+from addons.store.credentials import Credential, CredentialProblem, Credentials
+
+DEFAULT = "default"
+
+# Every way in which a client sends a key of its own. Names are compared with `_` read as `-`.
+KEY_HEADERS = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "dd-api-key",
+        "dd-application-key",
+        "dd-app-key",
+        "x-amz-firehose-access-key",
+        "x-datadog-api-key",
+        "x-datadog-application-key",
+    }
+)
+_KEY_PARAMETERS = re.compile(r"^(dd[-_])?(api|app|application)[-_]key$", re.IGNORECASE)
+_KEY_IN_PATH = re.compile(r"^(/v1/input)/[^/?]+")
+# What can be read back, and so searched for a key.
+_READABLE_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "identity"})
+
+_UNAVAILABLE = Refusal(
+    503,
+    Reason.CREDENTIAL_UNAVAILABLE,
+    "the gateway's Datadog key can't be read",
+    "tell the gateway's operator; `/readyz` names the source",
+)
+_OUT_OF_SCOPE = Refusal(
+    403,
+    Reason.CREDENTIAL_OUT_OF_SCOPE,
+    "the credential that the policy chose is not for this Datadog site",
+    "ask for a rule that chooses a credential of that site",
+)
+_UNREADABLE = Refusal(
+    409,
+    Reason.ANSWER_WITHHELD,
+    "the call ran; its answer can't be decoded, so it is withheld",
+    "don't repeat the call; tell the gateway's operator the call id",
+)
+
+
+class WireHeaders(http.Headers):
+    """Headers that grow the key when, and only when, they are written to the upstream.
+
+    `grant` is asked at that moment and returns the fields to add: none, if the call was not released or the
+    connection is not the right one.
+    """
+
+    def __init__(self, fields: Any, grant: Callable[[], tuple[tuple[bytes, bytes], ...]]) -> None:
+        super().__init__(fields)
+        self._grant = grant
+
+    def __bytes__(self) -> bytes:
+        return super().__bytes__() + b"".join(b"%s: %s\r\n" % field for field in self._grant())
+
+    def copy(self) -> http.Headers:  # type: ignore[override]  # a copy must not carry the grant along
+        return http.Headers(self.fields)
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> http.Headers:
+        return self.copy()
+
+    def __reduce__(self) -> tuple[type[http.Headers], tuple[Any]]:
+        return http.Headers, (self.fields,)
+
+
+class CredentialOnTheWire:
+    name = "credential"
+
+    def __init__(self, credentials: Credentials, decoded_limit: int) -> None:
+        self._credentials = credentials
+        self._decoded_limit = decoded_limit
+        self._scrubber = ExactScrubber(())
+        self._scrubbed_for: tuple[tuple[str, bytes], ...] = ()
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Drops whatever keys the agent sent: they are never used, stored or forwarded."""
+        call = flowstate.call_of(flow)
+        if call.refusal is None:
+            _strip_keys(flow.request)
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        if call.refusal is not None or call.decision is None or call.host is None:
+            return
+        name = call.decision.credential or DEFAULT
+        try:
+            if self._credentials.is_slow(name):
+                credential = await asyncio.to_thread(self._credentials.get, name)
+            else:
+                credential = self._credentials.get(name)
+        except CredentialProblem:
+            refuse(flow, call, _UNAVAILABLE)
+            return
+        if call.host.site not in credential.sites:
+            refuse(flow, call, _OUT_OF_SCOPE)
+            return
+        call.credential = name
+        flow.request.headers = WireHeaders(flow.request.headers.fields, _granting(flow, call, credential))
+        call.permits.add(Stage.CREDENTIAL)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        _put_plain_headers_back(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        _put_plain_headers_back(flow)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        _put_plain_headers_back(flow)
+        if call.answer is None or call.refusal is not None:
+            return
+        secrets = self._credentials.known_secrets()
+        if secrets != self._scrubbed_for:
+            self._scrubber, self._scrubbed_for = ExactScrubber(secrets), secrets
+        try:
+            self._scrub(call, call.answer)
+        except (UndecodableBody, BodyTooLarge):
+            refuse(flow, call, _UNREADABLE)
+            return
+        call.clearances.add(Stage.CREDENTIAL)
+
+    def _scrub(self, call: Call, answer: http.Response) -> None:
+        """Searches status line, headers and decoded body.
+
+        Raises:
+            UndecodableBody, BodyTooLarge: the body can't be searched.
+
+        """
+        scrub = self._scrubber.scrub
+        head = b"\r\n".join(name + b": " + value for name, value in answer.headers.fields)
+        if self._scrubber.found(head):
+            answer.headers = http.Headers(
+                [(scrub(name)[0], scrub(value)[0]) for name, value in answer.headers.fields]
+            )
+        reason = answer.data.reason
+        if self._scrubber.found(reason):
+            answer.reason = scrub(reason)[0].decode("latin-1")
+        raw = answer.raw_content or b""
+        encoding = answer.headers.get("content-encoding")
+        call.answer_body = decode_body(raw, encoding, limit=self._decoded_limit) if raw else b""
+        if self._scrubber.found(call.answer_body):
+            call.answer_body, _ = scrub(call.answer_body)
+            answer.raw_content = encode_body(call.answer_body, encoding)
+            if "content-length" in answer.headers:
+                answer.headers["content-length"] = str(len(answer.raw_content))
+
+
+def _strip_keys(request: http.Request) -> None:
+    request.headers = http.Headers(
+        [
+            (name, value)
+            for name, value in request.headers.fields
+            if name.decode("latin-1").lower().replace("_", "-") not in KEY_HEADERS
+        ]
+    )
+    path, mark, query = request.path.partition("?")
+    kept = [part for part in query.split("&") if not _KEY_PARAMETERS.match(_name_of(part))] if mark else []
+    path = _KEY_IN_PATH.sub(r"\1", path)
+    request.path = f"{path}?{'&'.join(kept)}" if kept else path
+    accepted = [value for line in request.headers.get_all("accept-encoding") for value in line.split(",")]
+    if accepted:
+        readable = [one.strip() for one in accepted if _coding(one) in _READABLE_ENCODINGS]
+        request.headers["accept-encoding"] = ", ".join(readable) or "identity"
+
+
+def _name_of(parameter: str) -> str:
+    return unquote_plus(parameter.partition("=")[0]).strip()
+
+
+def _coding(element: str) -> str:
+    return element.partition(";")[0].strip().lower()
+
+
+def _granting(
+    flow: http.HTTPFlow, call: Call, credential: Credential
+) -> Callable[[], tuple[tuple[bytes, bytes], ...]]:
+    """The keys, once, if this very call was released and goes over a verified connection to its host."""
+    fields: list[tuple[bytes, bytes]] = [(b"DD-API-KEY", credential.api_key)]
+    is_ingest = call.operation is not None and call.operation.risk is Risk.INGEST
+    if credential.application_key is not None and not is_ingest:
+        fields.append((b"DD-APPLICATION-KEY", credential.application_key))
+
+    def grant() -> tuple[tuple[bytes, bytes], ...]:
+        server = flow.server_conn
+        if not (call.released and call.host is not None and not call.head_sent):
+            return ()
+        call.head_sent = True
+        if not (server.tls_established and server.sni == call.host.name and server.certificate_list):
+            return ()
+        granted = tuple(fields)
+        fields.clear()
+        return granted
+
+    return grant
+
+
+def _put_plain_headers_back(flow: http.HTTPFlow) -> None:
+    if isinstance(flow.request.headers, WireHeaders):
+        flow.request.headers = http.Headers(flow.request.headers.fields)

@@ -1,0 +1,149 @@
+"""Binds a call to one Datadog host: CONNECT target, SNI, Host and request target must name the same one,
+out of a closed registry."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from mitmproxy import connection, http
+
+from addons import flowstate
+from addons.answers import refuse
+from addons.core import hosts
+from addons.core.model import Reason, Refusal
+from addons.core.request_target import METHOD_OVERRIDE_HEADERS
+from addons.flowstate import Call, Stage
+
+_HTTPS_PORT = 443
+_UNKNOWN_HOST = Refusal(
+    403,
+    Reason.UNKNOWN_HOST,
+    "the host is not one of Datadog's that this gateway serves",
+    "send calls to other hosts directly; `ddgate run` does so by itself",
+)
+_MISMATCH = Refusal(
+    403,
+    Reason.DESTINATION_MISMATCH,
+    "CONNECT target, TLS server name and Host header must name the same Datadog host",
+    "mend the client's proxy or Host settings",
+)
+_NOT_TLS = Refusal(403, Reason.NOT_TLS, "Datadog is reached over https only", "use an https:// URL")
+_UPGRADE = Refusal(403, Reason.UPGRADE_REFUSED, "protocol upgrades are not forwarded", "use plain HTTP/1.1")
+_MALFORMED = Refusal(400, Reason.MALFORMED_REQUEST, "the request is not well-formed HTTP", "mend the client")
+
+# RFC 9110 section 7.6.1: meant for one hop. Forwarded, they could name the credential's header.
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "http2-settings",
+    }
+)
+
+
+class Destination:
+    """`sites` are the Datadog sites that the configuration permits."""
+
+    def __init__(self, sites: Collection[str]) -> None:
+        self._sites = frozenset(sites)
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        if call.refusal is not None:
+            return
+        host = self._host(flow.request.host)
+        if host is None or flow.request.port != _HTTPS_PORT:
+            refuse(flow, call, _UNKNOWN_HOST)
+            return
+        if any(_authority(value) != host.name for value in flow.request.headers.get_all("host")):
+            refuse(flow, call, _MISMATCH)
+            return
+        call.host = host
+        flowstate.open_tunnel(flow.client_conn).host = host
+        flow.request.host = host.name
+        call.permits.add(Stage.DESTINATION)
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        flowstate.close_tunnel(client)
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        if call.refusal is not None:
+            return
+        refusal = self._check(flow, call)
+        if refusal is not None:
+            refuse(flow, call, refusal)
+            return
+        _make_end_to_end(flow.request, call)
+        call.permits.add(Stage.DESTINATION)
+
+    def _host(self, unverified_host: str) -> hosts.DatadogHost | None:
+        name = hosts.normalise_host(unverified_host)
+        host = hosts.lookup(name) if name else None
+        return host if host is not None and host.site in self._sites else None
+
+    def _check(self, flow: http.HTTPFlow, call: Call) -> Refusal | None:
+        request = flow.request
+        if any(b"\r" in value or b"\n" in value or b"\0" in value for _, value in request.headers.fields):
+            return _MALFORMED
+        tunnel = flowstate.tunnel_of(flow.client_conn)
+        host = self._host(request.host)
+        if host is None:
+            return _UNKNOWN_HOST
+        call.host = host
+        if request.scheme != "https":
+            return _NOT_TLS
+        named = [_authority(value) for value in request.headers.get_all("host")]
+        if len(named) > 1 or (tunnel is not None and not named):
+            return _MISMATCH
+        if request.authority:
+            named.append(_authority(request.authority))
+        if tunnel is not None:
+            if not flow.client_conn.tls_established or tunnel.host is None:
+                return _NOT_TLS
+            named.append(hosts.normalise_host(flow.client_conn.sni or ""))
+            named.append(tunnel.host.name)
+        if request.port != _HTTPS_PORT or any(name != host.name for name in named):
+            return _MISMATCH
+        if request.headers.get_all("upgrade"):
+            return _UPGRADE
+        return None
+
+
+def _authority(unverified_authority: str) -> str | None:
+    """The host of `host` or `host:443`, in normal form."""
+    name, colon, port = unverified_authority.rpartition(":")
+    if not colon:
+        name = unverified_authority
+    elif port != str(_HTTPS_PORT):
+        return None
+    return hosts.normalise_host(name)
+
+
+def _make_end_to_end(request: http.Request, call: Call) -> None:
+    """What goes on: the canonical Host, origin form, and no field that speaks to the next hop."""
+    assert call.host is not None  # noqa: S101 - set by _check
+    listed = {
+        token.strip().lower() for value in request.headers.get_all("connection") for token in value.split(",")
+    }
+    dropped = (
+        _HOP_BY_HOP | METHOD_OVERRIDE_HEADERS | (listed - {"host", "content-length", "transfer-encoding"})
+    )
+    request.headers = http.Headers(
+        [
+            (name, value)
+            for name, value in request.headers.fields
+            if name.decode("latin-1").lower() not in dropped and name.lower() != b"host"
+        ]
+    )
+    request.headers.insert(0, "Host", call.host.name)
+    if "close" in listed:
+        request.headers["Connection"] = "close"
+    request.host = call.host.name
+    request.authority = ""

@@ -1,0 +1,210 @@
+"""What ddgate knows of one flow while it lives, typed; and what people may read of it in a recording.
+
+The live state hangs on the flow object itself (weakly), never in `flow.metadata`: metadata is saved and
+replayed, so nothing decides by it. `describe` is the one place that writes metadata, on the recorded copy.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from weakref import WeakKeyDictionary, WeakSet
+
+from mitmproxy import connection, http
+
+from addons.core.hosts import DatadogHost
+from addons.core.model import Operation, Principal, Refusal
+from addons.core.policy import Decision
+from addons.core.request_target import Target
+
+
+class Stage(StrEnum):
+    """The stages whose word is needed. A stage that never ran has not permitted anything."""
+
+    IDENTITY = "identity"
+    DESTINATION = "destination"
+    BODY = "body"
+    POLICY = "policy"
+    REDACTION = "redaction"
+    CREDENTIAL = "credential"
+    RECORDER = "recorder"
+    AUDIT = "audit"
+
+
+TUNNEL_STAGES = frozenset({Stage.IDENTITY, Stage.DESTINATION, Stage.AUDIT})
+REQUEST_STAGES = frozenset(
+    {
+        Stage.IDENTITY,
+        Stage.DESTINATION,
+        Stage.BODY,
+        Stage.POLICY,
+        Stage.REDACTION,
+        Stage.CREDENTIAL,
+        Stage.AUDIT,
+    }
+)
+ANSWER_STAGES = frozenset({Stage.CREDENTIAL, Stage.REDACTION, Stage.RECORDER, Stage.AUDIT})
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A request or answer as it may be stored and shown: every secret is masked.
+
+    `target` is the masked path and query of a request. `length` is the body's as it travelled. `content` is
+    None where the body may not be stored. `digest` is `sha256:` of `content`, or, where there is none,
+    `hmac-sha256:` of the body under the installation's own key: a plain hash would let a short secret be
+    guessed back.
+    """
+
+    headers: tuple[tuple[bytes, bytes], ...]
+    content: bytes | None
+    length: int
+    digest: str
+    target: str = ""
+    findings: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Tunnel:
+    """A client connection after its CONNECT: who opened it, and to where."""
+
+    host: DatadogHost | None = None
+    principal: Principal | None = None
+
+
+@dataclass(slots=True, weakref_slot=True)
+class Call:
+    """One CONNECT or one request on its way.
+
+    `permits` and `clearances` collect the stages that let the request, and then the answer, pass;
+    `head_passed` and `answer_head_passed` say that no stage failed over the head alone; `released`
+    is set by the last addon alone, `head_sent` once the request's head was serialised for the upstream.
+    """
+
+    id: str
+    started: float
+    in_tunnel: bool = False
+    principal: Principal | None = None
+    unverified_intent: str | None = None
+    host: DatadogHost | None = None
+    target: Target | None = None
+    operation: Operation | None = None
+    body: bytes = b""
+    decision: Decision | None = None
+    credential: str | None = None
+    refusal: Refusal | None = None
+    head_passed: bool = False
+    permits: set[Stage] = field(default_factory=set)
+    released: bool = False
+    head_sent: bool = False
+    answer: http.Response | None = None
+    answer_body: bytes = b""
+    answer_head_passed: bool = False
+    clearances: set[Stage] = field(default_factory=set)
+    delivered: bool = False
+    forwarded_findings: Mapping[str, int] = field(default_factory=dict)
+    stored_request: StoredMessage | None = None
+    stored_answer: StoredMessage | None = None
+    recorded_flow: bytes | None = None
+    attempted: bool = False
+    closed: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Still on its way to a decision: no stage has refused it."""
+        return self.refusal is None and not self.released
+
+    @property
+    def stages_missing(self) -> frozenset[Stage]:
+        return REQUEST_STAGES - self.permits
+
+
+_calls: WeakKeyDictionary[http.HTTPFlow, Call] = WeakKeyDictionary()
+_dialable: WeakSet[connection.Server] = WeakSet()
+_tunnels: WeakKeyDictionary[connection.Client, Tunnel] = WeakKeyDictionary()
+
+# Crockford's base 32, as in ULID: sorts by time, survives being read aloud.
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def new_call_id() -> str:
+    """A ULID (https://github.com/ulid/spec): 48 bits of milliseconds, 80 random bits, 26 characters."""
+    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def call_of(flow: http.HTTPFlow) -> Call:
+    call = _calls.get(flow)
+    if call is None:
+        call = _calls[flow] = Call(new_call_id(), time.time())
+        call.in_tunnel = flow.client_conn in _tunnels and flow.request.method != "CONNECT"
+    return call
+
+
+def known_call(flow: http.HTTPFlow) -> Call | None:
+    """The flow's call if the chain has seen it at all."""
+    return _calls.get(flow)
+
+
+def open_tunnel(client: connection.Client) -> Tunnel:
+    return _tunnels.setdefault(client, Tunnel())
+
+
+def tunnel_of(client: connection.Client) -> Tunnel | None:
+    return _tunnels.get(client)
+
+
+def permit_dial(server: connection.Server) -> None:
+    _dialable.add(server)
+
+
+def may_dial(server: connection.Server) -> bool:
+    return server in _dialable
+
+
+def close_tunnel(client: connection.Client) -> None:
+    _tunnels.pop(client, None)
+
+
+def describe(recorded: http.HTTPFlow, call: Call) -> None:
+    """Writes who, what and which verdict into a recorded copy's metadata and comment, for people and
+    filters (`~meta`, `~comment`)."""
+    facts: dict[str, str | int | float | bool | None] = {"ddgate.call": call.id}
+    who = "nobody"
+    if (principal := call.principal) is not None:
+        who = principal.subject
+        facts["ddgate.principal"] = principal.subject
+        facts["ddgate.issuer"] = principal.issuer
+        facts["ddgate.groups"] = " ".join(sorted(principal.groups))
+        if principal.on_behalf_of:
+            facts["ddgate.on_behalf_of"] = principal.on_behalf_of
+            who = f"{who} for {principal.on_behalf_of}"
+        if principal.session:
+            facts["ddgate.session"] = principal.session
+    if call.operation is not None:
+        facts["ddgate.operation"] = call.operation.name
+        facts["ddgate.risk"] = call.operation.risk.value
+    verdict = "no verdict"
+    if (decision := call.decision) is not None:
+        facts["ddgate.effect"] = decision.effect.value
+        facts["ddgate.rule"] = decision.rule or ""
+        facts["ddgate.policy_revision"] = decision.revision
+        facts["ddgate.reason"] = decision.reason.value
+        verdict = f"{decision.effect.value} {decision.rule or ''}".rstrip()
+    if call.refusal is not None:
+        facts["ddgate.reason"] = call.refusal.reason.value
+        facts["ddgate.refused"] = True
+        verdict = f"refused {call.refusal.reason.value} {call.refusal.rule or ''}".rstrip()
+        recorded.marked = ":no_entry:"
+    findings = sum(
+        sum(stored.findings.values()) for stored in (call.stored_request, call.stored_answer) if stored
+    )
+    facts["ddgate.findings"] = findings
+    if findings and not recorded.marked:
+        recorded.marked = ":see_no_evil:"
+    what = call.operation.name if call.operation else recorded.request.method
+    recorded.metadata.update(facts)
+    recorded.comment = f"{who} · {what} · {verdict} · {call.id}"

@@ -1,0 +1,108 @@
+"""No permit, no forward. The first addon of the chain refuses everything, the last lets pass what every
+stage permitted. mitmproxy skips the later addons of a script when one raises, and then goes on with the
+flow: so whatever breaks in between, the refusal of the first one stands.
+"""
+
+from __future__ import annotations
+
+from mitmproxy import http
+from mitmproxy.proxy import server_hooks
+
+from addons import flowstate
+from addons.answers import NOT_PERMITTED, WITHHELD, response_of
+from addons.flowstate import ANSWER_STAGES, REQUEST_STAGES, TUNNEL_STAGES
+
+_NOT_DIALLED = "ddgate: the connection was not permitted"
+
+
+class DefaultDeny:
+    """First in the chain: puts a refusal in the place of every CONNECT and request, and takes every answer
+    of the upstream out of the flow.
+    """
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        flow.response = response_of(NOT_PERMITTED, flowstate.call_of(flow).id)
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        flow.response = response_of(NOT_PERMITTED, flowstate.call_of(flow).id)
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        if flow.response is None:
+            flow.response = response_of(NOT_PERMITTED, flowstate.call_of(flow).id)
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        if data.server.error is None:
+            data.server.error = _NOT_DIALLED
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.response is not None:
+            flow.response.stream = False
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        if call.released:
+            call.answer = flow.response
+            flow.response = response_of(WITHHELD, call.id, head_only=flow.request.method == "HEAD")
+
+
+class Release:
+    """Last in the chain. It is reached only if no stage raised, and what the stages must have said is counted
+    besides: one that returned without a word has not permitted anything.
+    """
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        if call.refusal is None and call.permits >= TUNNEL_STAGES:
+            call.released = True
+            flow.response = None
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        flowstate.call_of(flow).head_passed = True
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        if call.refusal is None and call.head_passed and call.permits >= REQUEST_STAGES:
+            call.released = True
+            flow.response = None
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        if data.server.error == _NOT_DIALLED and flowstate.may_dial(data.server):
+            data.server.error = None
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        flowstate.call_of(flow).answer_head_passed = True
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        if (
+            call.answer is not None
+            and call.refusal is None
+            and call.answer_head_passed
+            and call.clearances >= ANSWER_STAGES
+        ):
+            call.delivered = True
+            flow.response = call.answer
+
+
+class Guard:
+    """Stands in mitmproxy's own list of addons, outside the script, and so outlives it: when the chain is
+    broken or deleted while the gateway runs, it refuses what the chain no longer sees.
+    """
+
+    name = "ddgate_guard"
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        self._hold_back(flow)
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        self._hold_back(flow)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.known_call(flow)
+        if call is None or (call.released and call.answer in (None, flow.response) and not call.delivered):
+            flow.response = response_of(WITHHELD, call.id if call else None)
+
+    def _hold_back(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.known_call(flow)
+        if flow.response is None and (call is None or not call.released):
+            flow.response = response_of(NOT_PERMITTED, call.id if call else None)

@@ -1,0 +1,155 @@
+"""Start, readiness, and a stop that loses nothing: SIGTERM closes the door, lets the calls inside finish,
+and only then ends the process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from time import time
+from weakref import WeakSet
+
+from mitmproxy import ctx, http
+
+from addons import flowstate
+from addons.answers import refuse
+from addons.core.model import Reason, Refusal
+from addons.gate import Guard
+from addons.store.audit_record import AuditRecord, CallFacts, RecordKind
+from addons.store.gateway_status import GatewayStatus, remove_status, write_status
+from addons.store.journal import Journal, JournalUnavailable
+from addons.store.key_sets import KeySets
+
+logger = logging.getLogger(__name__)
+
+_STATUS_INTERVAL = 1.0
+_RETRY_INTERVAL = 0.2
+_PROBE_INTERVAL = 15.0
+_DRAINING = Refusal(
+    503, Reason.DRAINING, "the gateway is stopping", "connect again; another process may serve"
+)
+_NOT_READY = Refusal(
+    503,
+    Reason.NOT_READY,
+    "the gateway can't serve as it was started",
+    "tell its operator; `/readyz` says why",
+)
+
+
+class Lifecycle:
+    """`checks` name what must hold for the gateway to be ready; each gives a sentence, or None if it holds."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        key_sets: KeySets,
+        state_dir: Path,
+        checks: Mapping[str, Callable[[], str | None]],
+        policy_revision: Callable[[], str],
+        listen: str,
+    ) -> None:
+        self._journal = journal
+        self._key_sets = key_sets
+        self._state_dir = state_dir
+        self._checks = checks
+        self._policy_revision = policy_revision
+        self._listen = listen
+        self._flows: WeakSet[http.HTTPFlow] = WeakSet()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._probed_at = 0.0
+        self.is_draining = False
+
+    @property
+    def calls_in_flight(self) -> int:
+        return sum(1 for flow in self._flows if flow.live)
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        self._refuse_unless_serving(flow)
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        self._flows.add(flow)
+        self._refuse_unless_serving(flow)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        if self.is_draining:
+            for response in (flowstate.call_of(flow).answer, flow.response):
+                if response is not None:
+                    response.headers["Connection"] = "close"
+
+    async def running(self) -> None:
+        if not any(isinstance(addon, Guard) for addon in ctx.master.addons.chain):
+            ctx.master.addons.add(Guard())
+        self._tasks = [asyncio.create_task(self._key_sets.run()), asyncio.create_task(self._tell_status())]
+        facts = CallFacts(policy_revision=self._policy_revision())
+        await self._record(RecordKind.STARTED, f"listening on {self._listen}", CallFacts())
+        await self._record(RecordKind.POLICY_ACTIVATED, "the policy set of the start", facts)
+
+    async def done(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._record(RecordKind.STOPPED, "stopped", CallFacts())
+        await asyncio.to_thread(self._journal.close)
+        self._key_sets.close()
+        remove_status(self._state_dir, os.getpid())
+
+    async def drain(self, seconds: float) -> None:
+        """Accepts nothing new, and returns once no call is under way, or after `seconds`."""
+        self.is_draining = True
+        if (proxy := ctx.master.addons.get("proxyserver")) is not None:
+            await proxy.servers.update([])
+        deadline = time() + seconds
+        while self.calls_in_flight and time() < deadline:
+            await asyncio.sleep(0.02)
+        if self.calls_in_flight:
+            logger.warning("stopping with %d calls under way: drain time is over", self.calls_in_flight)
+
+    def problems(self) -> dict[str, str]:
+        found = {name: check() for name, check in self._checks.items()}
+        return {name: problem for name, problem in found.items() if problem is not None}
+
+    def _refuse_unless_serving(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        if self.is_draining:
+            refuse(flow, call, _DRAINING)
+        elif self._checks["options"]() is not None:
+            refuse(flow, call, _NOT_READY)
+
+    async def _probe(self) -> None:
+        """Finds out on an idle gateway, too, that records can't be written, or can be again."""
+        now = time()
+        if self._journal.healthy() and now - self._probed_at < _PROBE_INTERVAL:
+            return
+        self._probed_at = now
+        with suppress(JournalUnavailable):
+            await self._journal.probe()
+
+    async def _tell_status(self) -> None:
+        while True:
+            await self._probe()
+            problems = await asyncio.to_thread(self.problems)
+            status = GatewayStatus(
+                pid=os.getpid(),
+                time=time(),
+                listen=self._listen,
+                state="draining" if self.is_draining else "serving",
+                calls_in_flight=self.calls_in_flight,
+                policy_revision=self._policy_revision(),
+                problems=problems,
+            )
+            try:
+                await asyncio.to_thread(write_status, self._state_dir, status)
+            except OSError as error:
+                logger.warning("the status file can't be written: %s", error.strerror)
+            await asyncio.sleep(_STATUS_INTERVAL if not problems else _RETRY_INTERVAL)
+
+    async def _record(self, kind: RecordKind, message: str, facts: CallFacts) -> None:
+        record = AuditRecord(kind, time(), None, facts, message, attributes={"pid": os.getpid()})
+        try:
+            await self._journal.append([record])
+        except JournalUnavailable as error:
+            logger.error("a %s record is lost: %s", kind, error)  # noqa: TRY400 - no traceback

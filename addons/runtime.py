@@ -1,0 +1,150 @@
+"""Puts one gateway process together from its configuration: reads everything once, so that whatever is
+wrong stops the start with a sentence, and hands the stages what they need.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from addons.core import config_sections, hosts
+from addons.core.catalogue import Catalogue
+from addons.core.config import Config
+from addons.core.policy import PolicySet
+from addons.core.redact.mask import Masker
+from addons.core.redact.scrubber import Scrubber
+from addons.store.certificates import Authority, ensure_authority
+from addons.store.config_file import LoadedConfig
+from addons.store.credentials import CredentialProblem, Credentials, CredentialSettings, SecretSource
+from addons.store.journal import Journal, JournalLimits
+from addons.store.key_set_fetch import IssuerSettings
+from addons.store.key_sets import KeySets
+from addons.store.policy_files import read_catalogue, read_policy
+from addons.store.segments import SegmentLimits
+from addons.store.state_dir import StateDir
+from addons.store.token_authority import TokenAuthority
+from addons.upstream import Route
+
+MASK_KEY = "mask"
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The parts of one process. Nothing in it has touched the network yet."""
+
+    config: Config
+    base_dir: Path
+    state: StateDir
+    authority: Authority
+    catalogue: Catalogue
+    policy_set: PolicySet
+    key_sets: KeySets
+    tokens: TokenAuthority
+    credentials: Credentials
+    scrubbers: Mapping[str, Scrubber]
+    routes: Mapping[str, Route]
+    journal: Journal
+
+    @property
+    def gateway_url(self) -> str:
+        listen = self.config.listen
+        host = f"[{listen.host}]" if ":" in listen.host else listen.host
+        return f"{'https' if listen.tls else 'http'}://{host}:{listen.port}"
+
+
+def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, str]) -> Runtime:
+    """Reads certificates, policy, catalogue and credentials.
+
+    Raises:
+        ProblemsError, CertificateProblem, CredentialProblem, StateDirUnusable, JournalUnavailable: with a text for the
+            operator.
+
+    """
+    config, base = loaded.config, loaded.base_dir
+    now = datetime.datetime.now(datetime.UTC)
+    authority = ensure_authority(base / config.certs, hosts.domains(), now)
+    catalogue = read_catalogue()
+    policy_set = read_policy([base / name for name in config.policy], catalogue)
+    credentials = Credentials(_credential_settings(config, base), environment)
+    credentials.load_all()
+    state = StateDir.open(state_path)
+    key_sets = KeySets(_issuer_settings(config, base))
+    masker = Masker(state.installation_key(MASK_KEY))
+    return Runtime(
+        config=config,
+        base_dir=base,
+        state=state,
+        authority=authority,
+        catalogue=catalogue,
+        policy_set=policy_set,
+        key_sets=key_sets,
+        tokens=TokenAuthority(key_sets),
+        credentials=credentials,
+        scrubbers={"secrets": Scrubber(masker), "pii": Scrubber(masker, pii=True)},
+        routes={
+            host: Route(to.address, to.port, str(base / to.ca) if to.ca else None)
+            for host, to in config.upstream.connect_to.items()
+        },
+        journal=Journal.open(
+            state,
+            JournalLimits(
+                segments=SegmentLimits(
+                    max_bytes=config.recordings.segment_size, max_seconds=config.recordings.segment_age
+                )
+            ),
+        ),
+    )
+
+
+def _source(secret: config_sections.SecretSource, base: Path) -> SecretSource:
+    return SecretSource(
+        file=base / secret.file if secret.file else None,
+        variable=secret.env,
+        command=tuple(secret.command) if secret.command else None,
+    )
+
+
+def _credential_settings(config: Config, base: Path) -> list[CredentialSettings]:
+    return [
+        CredentialSettings(
+            name,
+            _source(one.api_key, base),
+            _source(one.application_key, base) if one.application_key else None,
+            frozenset(one.sites),
+        )
+        for name, one in config.credentials.items()
+    ]
+
+
+def _issuer_settings(config: Config, base: Path) -> list[IssuerSettings]:
+    return [
+        IssuerSettings(
+            issuer=one.issuer,
+            audience=(one.audience,),
+            algorithms=tuple(one.algorithms),
+            jwks_uri=one.jwks_uri,
+            ca=base / one.ca if one.ca else None,
+            max_lifetime=one.max_lifetime,
+            leeway=one.leeway,
+            max_stale=one.max_stale,
+            groups_claim=one.claims.groups,
+            session_claim=one.claims.session,
+            on_behalf_of_claim=one.claims.on_behalf_of,
+        )
+        for one in config.issuers
+    ]
+
+
+def credential_check(credentials: Credentials) -> Callable[[], str | None]:
+    """For `/readyz`: the first credential that can't be read now, without its value."""
+
+    def check() -> str | None:
+        try:
+            credentials.load_all()
+        except CredentialProblem as problem:
+            return str(problem)
+        return None
+
+    return check

@@ -1,0 +1,112 @@
+"""Where tokens come from: a file, a command, an environment variable."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+_MAX_BYTES = 65536
+
+
+class TokenError(Exception):
+    """There is no token to be had; the text says from where and why, and holds nothing of the token."""
+
+
+class TokenSource(Protocol):
+    async def fetch(self) -> str:
+        """Get a token, as new as there is one; surrounding white space doesn't matter. Raises TokenError."""
+        ...
+
+
+@runtime_checkable
+class WatchedSource(TokenSource, Protocol):
+    """A source that can tell cheaply that there is something new."""
+
+    def has_changed(self) -> bool: ...
+
+
+@dataclass(slots=True)
+class FileSource:
+    """A file that somebody else renews, a projected service account token for example."""
+
+    path: Path
+    _seen: tuple[int, int, int] | None = None
+
+    async def fetch(self) -> str:
+        try:
+            with self.path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                data = file.read(_MAX_BYTES + 1)
+        except OSError as error:
+            raise TokenError(f"the token file {self.path} can't be read: {error.strerror}") from None
+        self._seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+        return _as_text(data, f"the token file {self.path}")
+
+    def has_changed(self) -> bool:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return False  # it is being replaced, or gone: fetch says so when a token is due
+        return self._seen != (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSource:
+    """A shell command that prints a token. What it says on standard error goes to the caller's."""
+
+    command: str
+    timeout: float = 30.0
+
+    async def fetch(self) -> str:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                "/bin/sh",
+                "-c",
+                self.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the agent, not for this
+            )
+        except OSError as error:
+            raise TokenError(f"the token command can't be started: {error.strerror}") from None
+        try:
+            async with asyncio.timeout(self.timeout):
+                data, _ = await process.communicate()
+        except TimeoutError:
+            raise TokenError(f"the token command took longer than {self.timeout:.0f} s") from None
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        if process.returncode != 0:
+            raise TokenError(f"the token command failed with status {process.returncode}")
+        return _as_text(data, "the token command's output")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSource:
+    """A token that was given once and can't be renewed. `name` is the variable it came from."""
+
+    name: str
+    value: str = field(repr=False)
+
+    async def fetch(self) -> str:
+        if not self.value.strip():
+            raise TokenError(f"{self.name} is empty; put a token there")
+        return self.value.strip()
+
+
+def _as_text(data: bytes, origin: str) -> str:
+    if len(data) > _MAX_BYTES:
+        raise TokenError(f"{origin} is longer than {_MAX_BYTES} bytes: that isn't a token")
+    try:
+        text = data.decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise TokenError(f"{origin} isn't a token: it has characters that no token has") from None
+    if not text:
+        raise TokenError(f"{origin} is empty")
+    return text

@@ -1,0 +1,165 @@
+"""Reads `ddgate.yaml` and looks at every file that it names, so that what is wrong shows at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import NameOID
+
+from addons.core import yaml_source
+from addons.core.config import Config, Listen, Secret, read_source, sandbox_problems
+from addons.core.yaml_source import Position, Problem, ProblemsError, Source, validate
+
+SANDBOX_CA_NAME = "ddgate sandbox CA"
+"""Common name of the CA that signs for the sandbox's Datadog stand-in, and for nothing real."""
+
+_MAX_FILE = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A configuration whose files are there; its paths are relative to `base_dir`.
+
+    `source` knows where each key stands.
+    """
+
+    config: Config
+    base_dir: Path
+    source: Source
+
+    def resolve(self, path: str) -> Path:
+        return self.base_dir / path
+
+
+def read_config(path: Path, environment: Mapping[str, str]) -> LoadedConfig:
+    """Read the file at `path` under the `DDGATE__…` variables of `environment`.
+
+    Raises:
+        ProblemsError: with every problem of the text, or, where the text is well, of the files it names.
+
+    """
+    source = read_source(read_text(path, Position(str(path)), "create it"), str(path), environment)
+    loaded = LoadedConfig(validate(Config, source), path.absolute().parent, source)
+    inspection = _Inspection(loaded, environment)
+    inspection.look()
+    if inspection.problems:
+        raise ProblemsError(inspection.problems)
+    return loaded
+
+
+def read_text(path: Path, position: Position, remedy: str) -> str:
+    """Read UTF-8 text. Raises ProblemsError, at `position`: missing, unreadable, too large, not UTF-8."""
+    try:
+        return _read(path).decode()
+    except _UnreadableError as error:
+        raise ProblemsError([Problem(position, f"{path}: {error}", remedy)]) from None
+    except UnicodeDecodeError as error:
+        raise ProblemsError([Problem(position, f"{path}: not UTF-8, at byte {error.start}")]) from None
+
+
+class _UnreadableError(Exception):
+    pass
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE + 1)
+    except FileNotFoundError:
+        raise _UnreadableError("no such file") from None
+    except OSError as error:
+        raise _UnreadableError(error.strerror or "not readable") from None
+    except ValueError:  # a NUL in the name
+        raise _UnreadableError("not the name of a file") from None
+    if len(content) > _MAX_FILE:
+        raise _UnreadableError("larger than 4 MiB")
+    return content
+
+
+class _Inspection:
+    """Looks at each file that a configuration names, and gathers the problems."""
+
+    def __init__(self, loaded: LoadedConfig, environment: Mapping[str, str]) -> None:
+        self._loaded, self._environment = loaded, environment
+        self.problems: list[Problem] = []
+
+    def look(self) -> None:
+        config = self._loaded.config
+        certs = self._loaded.resolve(config.certs)
+        if certs.exists() and not certs.is_dir():
+            self._add(("certs",), f"{certs}: not a directory", "name a directory, or one that isn't there yet")
+        for index, name in enumerate(config.policy):
+            self._content(("policy", index), name, "paths are relative to this file")
+        if config.listen.tls is not None:
+            self._listener(config.listen)
+        for index, issuer in enumerate(config.issuers):
+            if issuer.ca is not None:
+                self._bundle(("issuers", index, "ca"), issuer.ca)
+        self.problems += sandbox_problems(config, self._is_sandbox_ca, self._loaded.source.at)
+        for host, route in config.upstream.connect_to.items():
+            if route.ca is not None:
+                self._bundle(("upstream", "connect_to", host, "ca"), route.ca)
+        for name, credential in config.credentials.items():
+            self._secret(("credentials", name, "api_key"), credential.api_key)
+            if credential.application_key is not None:
+                self._secret(("credentials", name, "application_key"), credential.application_key)
+
+    def _listener(self, listen: Listen) -> None:
+        if listen.tls is None:
+            return
+        path: yaml_source.Path = ("listen", "tls")
+        chain = self._bundle((*path, "certificate"), listen.tls.certificate)
+        pem = self._content((*path, "key"), listen.tls.key, "make it readable for the gateway")
+        if pem is None:
+            return
+        try:
+            key = serialization.load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            self._add((*path, "key"), f"{listen.tls.key}: no PEM private key", "one without a passphrase")
+            return
+        if chain is not None and key.public_key() != chain[0].public_key():
+            message = f"{listen.tls.key}: not the key of the first certificate in {listen.tls.certificate}"
+            self._add((*path, "key"), message, "name the pair; the certificate comes before its intermediates")
+
+    def _bundle(self, path: yaml_source.Path, name: str) -> list[x509.Certificate] | None:
+        pem = self._content(path, name, "paths are relative to this file")
+        if pem is None:
+            return None
+        try:
+            return x509.load_pem_x509_certificates(pem)
+        except ValueError:
+            self._add(path, f"{name}: no PEM certificates", "text that begins with -----BEGIN CERTIFICATE-----")
+            return None
+
+    def _is_sandbox_ca(self, name: str) -> bool:
+        """Tell whether the sandbox's CA is in a bundle; what can't be read is told of elsewhere."""
+        try:
+            chain = x509.load_pem_x509_certificates(_read(self._loaded.resolve(name)))
+        except (_UnreadableError, ValueError):
+            return False
+        names = [each for one in chain for each in one.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        return any(each.value == SANDBOX_CA_NAME for each in names)
+
+    def _secret(self, path: yaml_source.Path, secret: Secret) -> None:
+        if secret.file is not None:
+            content = self._content((*path, "file"), secret.file, "put the key there, alone")
+            if content is not None and not content.strip():
+                self._add((*path, "file"), f"{secret.file}: empty", "put the key there, alone")
+        elif secret.env is not None and not self._environment.get(secret.env, "").strip():
+            self._add((*path, "env"), f"the environment variable {secret.env} is not set", "set it to the key")
+
+    def _content(self, path: yaml_source.Path, name: str, remedy: str) -> bytes | None:
+        try:
+            return _read(self._loaded.resolve(name))
+        except _UnreadableError as error:
+            self._add(path, f"{self._loaded.resolve(name)}: {error}", remedy)
+            return None
+
+    def _add(self, path: yaml_source.Path, message: str, remedy: str) -> None:
+        self.problems.append(Problem(self._loaded.source.at(path), message, remedy))
+

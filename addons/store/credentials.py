@@ -1,0 +1,208 @@
+"""Datadog's real keys: read from a file, the environment or a command, never from the configuration."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_COMMAND_TIMEOUT = 15.0
+_COMMAND_LIFETIME = 300.0
+_MAX_KEY = 512
+
+
+class CredentialProblem(Exception):  # noqa: N818 - named after what is wrong
+    """A key can't be read; the text says which and where, never what was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """Exactly one of the three is set."""
+
+    file: Path | None = None
+    variable: str | None = None
+    command: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        if self.file is not None:
+            return f"file {self.file}"
+        if self.variable is not None:
+            return f"environment variable {self.variable}"
+        return f"command {shlex.quote((self.command or ('',))[0])}"
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialSettings:
+    """A named credential: where its keys are, and which Datadog sites it may go to."""
+
+    name: str
+    api_key: SecretSource
+    application_key: SecretSource | None
+    sites: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The keys themselves. The representation leaves them out, so that no log can show them."""
+
+    name: str
+    sites: frozenset[str]
+    api_key: bytes = field(repr=False)
+    application_key: bytes | None = field(repr=False)
+
+    @property
+    def secrets(self) -> tuple[tuple[str, bytes], ...]:
+        """Label and value of each key, for finding them in answers."""
+        found = [("datadog-api-key", self.api_key)]
+        if self.application_key is not None:
+            found.append(("datadog-application-key", self.application_key))
+        return tuple(found)
+
+
+def _usable(raw: bytes, source: SecretSource) -> bytes:
+    key = raw.strip()
+    if not key:
+        raise CredentialProblem(f"{source}: holds no key; put the Datadog key there, alone")
+    if len(key) > _MAX_KEY or any(byte <= 0x20 or byte >= 0x7F for byte in key):  # noqa: PLR2004 - ASCII
+        raise CredentialProblem(f"{source}: is not one key; put the Datadog key there, alone on one line")
+    return key
+
+
+class _Secret:
+    """One source, read again when it may have changed."""
+
+    def __init__(
+        self, source: SecretSource, environment: Mapping[str, str], clock: Callable[[], float]
+    ) -> None:
+        self.source = source
+        self._environment = environment
+        self._clock = clock
+        self._value = b""
+        self._seen: tuple[int, int, int] | float | None = None
+        self._lock = threading.Lock()
+
+    def read(self) -> bytes:
+        if self.source.file is not None:
+            return self._from_file(self.source.file)
+        if self.source.variable is not None:
+            value = self._environment.get(self.source.variable)
+            if value is None:
+                raise CredentialProblem(f"{self.source}: is not set; export it before the start")
+            return _usable(value.encode(errors="replace"), self.source)
+        return self._from_command()
+
+    def _from_file(self, path: Path) -> bytes:
+        try:
+            status = path.stat()
+            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if seen != self._seen:
+                self._value = _usable(path.read_bytes(), self.source)
+                self._seen = seen
+        except OSError as error:
+            self._seen = None
+            raise CredentialProblem(f"{self.source}: can't be read: {error.strerror}") from error
+        return self._value
+
+    def _from_command(self) -> bytes:
+        with self._lock:
+            now = self._clock()
+            if isinstance(self._seen, float) and now - self._seen < _COMMAND_LIFETIME:
+                return self._value
+            try:
+                done = subprocess.run(
+                    list(self.source.command or ()),
+                    capture_output=True,
+                    timeout=_COMMAND_TIMEOUT,
+                    check=False,
+                    stdin=subprocess.DEVNULL,
+                )
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise CredentialProblem(f"{self.source}: did not run: {type(error).__name__}") from error
+            if done.returncode != 0:
+                raise CredentialProblem(f"{self.source}: ended with status {done.returncode}")
+            self._value = _usable(done.stdout, self.source)
+            self._seen = now
+            return self._value
+
+    @property
+    def is_slow(self) -> bool:
+        """Reading may take seconds: a command whose last answer has grown old."""
+        return self.source.command is not None and not (
+            isinstance(self._seen, float) and self._clock() - self._seen < _COMMAND_LIFETIME
+        )
+
+
+class Credentials:
+    """All named credentials. `get` reads what has changed; nothing else keeps a key."""
+
+    def __init__(
+        self,
+        settings: Sequence[CredentialSettings],
+        environment: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        environment = os.environ if environment is None else environment
+        self._settings = {one.name: one for one in settings}
+        self._keys = {
+            one.name: (
+                _Secret(one.api_key, environment, clock),
+                _Secret(one.application_key, environment, clock) if one.application_key else None,
+            )
+            for one in settings
+        }
+        self._current: dict[str, Credential] = {}
+        self._retired: dict[bytes, str] = {}
+
+    @property
+    def names(self) -> Collection[str]:
+        return self._settings.keys()
+
+    def is_slow(self, name: str) -> bool:
+        """Whether `get` may run a command, and so belongs into a thread."""
+        keys = self._keys.get(name)
+        return keys is not None and any(key.is_slow for key in keys if key is not None)
+
+    def get(self, name: str) -> Credential:
+        """The credential as its sources hold it now.
+
+        Raises:
+            CredentialProblem: there is none of that name, or a source can't be read.
+
+        """
+        settings = self._settings.get(name)
+        if settings is None:
+            raise CredentialProblem(f"no credential is named {name}; add it under `credentials:`")
+        api, application = self._keys[name]
+        fresh = Credential(
+            name, settings.sites, api.read(), application.read() if application is not None else None
+        )
+        known = self._current.get(name)
+        if known is None:
+            self._current[name] = fresh
+        elif known.secrets != fresh.secrets:
+            self._retired.update({value: label for label, value in known.secrets})
+            self._current[name] = fresh
+        else:
+            return known
+        return fresh
+
+    def load_all(self) -> None:
+        """Reads every source once, so that a wrong one stops the start.
+
+        Raises:
+            CredentialProblem: as `get`.
+
+        """
+        for name in self._settings:
+            self.get(name)
+
+    def known_secrets(self) -> tuple[tuple[str, bytes], ...]:
+        """Every key that was read since the start, also those that have been replaced since: an answer that
+        was under way when a key changed may still echo the old one."""
+        current = {value: label for one in self._current.values() for label, value in one.secrets}
+        return tuple((label, value) for value, label in {**self._retired, **current}.items())

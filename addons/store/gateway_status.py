@@ -1,0 +1,70 @@
+"""What each gateway process says of itself, for control to read: one small file a process, written anew
+every second. A file that is no longer written is a process that is gone or stuck."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FOLDER = "gateways"
+STALE_AFTER = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStatus:
+    """`problems` maps what is not ready (policy, credential, audit, identity, options) to one sentence that
+    says what is wrong and what to do; it never holds a secret. `time` in seconds since the epoch."""
+
+    pid: int
+    time: float
+    listen: str
+    state: str
+    calls_in_flight: int
+    policy_revision: str
+    problems: Mapping[str, str]
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state == "serving" and not self.problems
+
+
+def write_status(state_dir: Path, status: GatewayStatus) -> None:
+    """Raises OSError."""
+    folder = state_dir / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{status.pid}.json"
+    unfinished = path.with_suffix(".new")
+    unfinished.write_text(json.dumps(asdict(status)))
+    unfinished.replace(path)
+
+
+def remove_status(state_dir: Path, pid: int) -> None:
+    with suppress(OSError):
+        (state_dir / FOLDER / f"{pid}.json").unlink()
+
+
+def read_statuses(state_dir: Path, now: float) -> tuple[GatewayStatus, ...]:
+    """Every process that wrote lately or is still alive; files of dead processes are left out."""
+    found = []
+    for path in sorted((state_dir / FOLDER).glob("*.json")):
+        try:
+            status = GatewayStatus(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            continue  # being replaced, or not ours
+        if now - status.time <= STALE_AFTER or _is_alive(status.pid):
+            found.append(status)
+    return tuple(found)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,153 @@
+"""The way out: where a Datadog name is dialled, and whose certificate it must show.
+
+Names are resolved in one place, the event loop's `getaddrinfo`: what was checked is what is dialled, and
+the connection keeps the name it was asked for, so that mitmproxy goes on reusing it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mitmproxy import ctx, tls
+from mitmproxy.addons import tlsconfig
+from mitmproxy.net import tls as net_tls
+from mitmproxy.proxy import server_hooks
+from OpenSSL import SSL
+
+from addons import flowstate
+from addons.core import addresses, hosts
+
+logger = logging.getLogger(__name__)
+
+HTTPS = 443
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where to dial instead, and the CA file that signs what answers there (None: the public ones)."""
+
+    address: str
+    port: int
+    ca: str | None
+
+
+class Upstream:
+    """Dials Datadog's hosts and nothing else.
+
+    `routes` maps a host, or `*` for every host, to where it is dialled; an address that an operator wrote
+    there is not checked, one that DNS gave is.
+    """
+
+    def __init__(self, routes: Mapping[str, Route]) -> None:
+        self._routes = routes
+        self._original: Any = None
+
+    def route(self, host: str) -> Route | None:
+        return self._routes.get(host, self._routes.get("*"))
+
+    def running(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._original is None:
+            self._original = loop.getaddrinfo
+            loop.getaddrinfo = self._getaddrinfo  # type: ignore[method-assign]
+
+    def done(self) -> None:
+        if self._original is not None:
+            asyncio.get_running_loop().getaddrinfo = self._original  # type: ignore[method-assign]
+            self._original = None
+
+    async def _getaddrinfo(self, host: Any, port: Any, **options: int) -> list[Any]:
+        """`loop.getaddrinfo` for Datadog's hosts, and as it was for all else.
+
+        Raises:
+            OSError: any address of a Datadog host is not a public one. One bad address among good ones is
+                an attack or a broken resolver, and both end here.
+
+        """
+        name = hosts.normalise_host(host) if isinstance(host, str) else None
+        if name is None or hosts.lookup(name) is None:
+            return list(await self._original(host, port, **options))
+        if (route := self.route(name)) is not None:
+            return list(await self._original(route.address, route.port, **options))
+        found = await self._original(name, port, **options)
+        for *_, address in found:
+            if (why := addresses.refusal_of(str(address[0]))) is not None:
+                logger.warning("%s resolves to an address that is not dialled: %s", name, why)
+                raise OSError(f"{name} resolves to an address that must not be dialled ({why})")
+        return list(found)
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Refuses what is no Datadog host on its HTTPS port, whoever asked for it."""
+        address = data.server.address
+        name = hosts.normalise_host(address[0]) if address else None
+        if address is None or name is None or hosts.lookup(name) is None or address[1] != HTTPS:
+            data.server.error = "ddgate dials Datadog's hosts only"
+            return
+        data.server.sni = name
+        flowstate.permit_dial(data.server)
+
+    def tls_start_server(self, data: tls.TlsData) -> None:
+        """For a host with a CA of its own; mitmproxy does the rest."""
+        address = data.conn.address if hasattr(data.conn, "address") else None
+        name = hosts.normalise_host(address[0]) if address else None
+        route = self.route(name) if name else None
+        if name is None or route is None or route.ca is None:
+            return
+        context = net_tls.create_proxy_server_context(
+            method=net_tls.Method.TLS_CLIENT_METHOD,
+            min_version=net_tls.Version[ctx.options.tls_version_server_min],
+            max_version=net_tls.Version[ctx.options.tls_version_server_max],
+            cipher_list=None,
+            ecdh_curve=None,
+            verify=net_tls.Verify.VERIFY_PEER,
+            ca_path=None,
+            ca_pemfile=route.ca,
+            client_cert=None,
+            legacy_server_connect=False,
+        )
+        connection = SSL.Connection(context)
+        connection.set_tlsext_host_name(name.encode())
+        connection.set_verify(SSL.VERIFY_PEER)
+        _require_name(connection, name)
+        connection.set_alpn_protos([b"http/1.1"])
+        connection.set_connect_state()
+        data.ssl_conn = connection
+
+
+def _require_name(connection: SSL.Connection, name: str) -> None:
+    """Host name verification (RFC 9525), which pyOpenSSL leaves to the binding."""
+    binding: Any = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
+    parameters = binding.SSL_get0_param(connection._ssl)  # noqa: SLF001 - as above
+    binding.X509_VERIFY_PARAM_set_hostflags(parameters, tlsconfig.DEFAULT_HOSTFLAGS)
+    encoded = name.encode()
+    if binding.X509_VERIFY_PARAM_set1_host(parameters, encoded, len(encoded)) != 1:
+        raise ValueError("the host name can't be verified")
+
+
+def is_loopback(address: str) -> bool:
+    """An address, or a name that can only mean this machine."""
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def listening_problem(host: str, port: int) -> str | None:
+    """Why nothing can listen there, or None. Asked before mitmproxy binds, because its own message names
+    neither the setting nor the way out."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return f"{error.strerror}"
+    return None

@@ -1,0 +1,1 @@
+"""The default policy, packs, and the catalogue of Datadog's operations."""
