@@ -12,12 +12,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mitmproxy import exceptions
+from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
 from addons import logs, options_guard, wire_errors
 from addons.audit import Audit
 from addons.body import DecodedBody
+from addons.core.config_sections import Listen
 from addons.credential import CredentialOnTheWire
 from addons.destination import Destination
 from addons.gate import DefaultDeny, Release
@@ -31,6 +32,8 @@ from addons.redaction import Redaction
 from addons.runtime import Runtime, credential_check, prepare
 from addons.store.config_file import read_config
 from addons.upstream import Upstream
+
+_STOCK_PORT = 8080  # where stock mitmproxy listens when it is told nothing
 
 
 def stages(runtime: Runtime) -> Sequence[object]:
@@ -52,10 +55,10 @@ def stages(runtime: Runtime) -> Sequence[object]:
         listen=runtime.gateway_url,
     )
     return (
+        DefaultDeny(),
         guard,
         Upstream(runtime.routes),
         Listener(config.listen, runtime.base_dir),
-        DefaultDeny(),
         lifecycle,
         Identity(runtime.tokens, config.identity.header),
         Destination(config.sites),
@@ -91,10 +94,9 @@ class Chain:
             logging.getLevelNamesMapping()[config.log.level.upper()], logs.LogFormat(config.log.format)
         )
         wire_errors.install(config.limits.head)
+        self._claim_listener(config.listen)
         options_guard.apply(
             {
-                "listen_host": config.listen.host,
-                "listen_port": config.listen.port,
                 "confdir": str(runtime.authority.directory),
                 "body_size_limit": str(config.limits.body),
             }
@@ -102,6 +104,24 @@ class Chain:
         for warning in runtime.authority.warnings:
             logging.getLogger("ddgate").warning(warning)
         self.addons = stages(runtime)
+
+    def _claim_listener(self, listen: Listen) -> None:
+        """Makes the listener the configured one.
+
+        Stock mitmdump has begun to open its own by the time a script loads, on every interface by default,
+        so there the same must be said on its command line.
+
+        """
+        wanted = {"listen_host": listen.host, "listen_port": listen.port}
+        if self._runtime is not None:
+            ctx.options.update(**wanted)
+        elif (ctx.options.listen_host, ctx.options.listen_port or _STOCK_PORT) != (listen.host, listen.port):
+            print(  # noqa: T201 - before any log is set up
+                f"ddgate: mitmdump must be told to listen where ddgate.yaml says: add --listen-host {listen.host} "
+                f"--listen-port {listen.port}",
+                file=sys.stderr,
+            )
+            raise SystemExit(1)
 
 
 def _from_environment() -> Runtime:

@@ -97,6 +97,10 @@ class Guard:
     def request(self, flow: http.HTTPFlow) -> None:
         self._hold_back(flow)
 
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        if data.server.error is None and not flowstate.may_dial(data.server):
+            data.server.error = _NOT_DIALLED
+
     def response(self, flow: http.HTTPFlow) -> None:
         call = flowstate.known_call(flow)
         if call is None or (call.released and call.answer in (None, flow.response) and not call.delivered):

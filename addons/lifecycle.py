@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -80,20 +81,23 @@ class Lifecycle:
                 if response is not None:
                     response.headers["Connection"] = "close"
 
-    async def running(self) -> None:
+    def running(self) -> None:
+        # Not a coroutine, and neither is `done`: mitmproxy calls both so when it reloads a script.
         if not any(isinstance(addon, Guard) for addon in ctx.master.addons.chain):
             ctx.master.addons.add(Guard())
-        self._tasks = [asyncio.create_task(self._key_sets.run()), asyncio.create_task(self._tell_status())]
-        facts = CallFacts(policy_revision=self._policy_revision())
-        await self._record(RecordKind.STARTED, f"listening on {self._listen}", CallFacts())
-        await self._record(RecordKind.POLICY_ACTIVATED, "the policy set of the start", facts)
+        self._tasks = [
+            asyncio.create_task(self._key_sets.run()),
+            asyncio.create_task(self._tell_status()),
+            asyncio.create_task(self._record_start()),
+        ]
 
-    async def done(self) -> None:
+    def done(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._record(RecordKind.STOPPED, "stopped", CallFacts())
-        await asyncio.to_thread(self._journal.close)
+        last = threading.Thread(target=lambda: asyncio.run(self._record(RecordKind.STOPPED, "stopped")))
+        last.start()
+        last.join()
+        self._journal.close()
         self._key_sets.close()
         remove_status(self._state_dir, os.getpid())
 
@@ -147,7 +151,13 @@ class Lifecycle:
                 logger.warning("the status file can't be written: %s", error.strerror)
             await asyncio.sleep(_STATUS_INTERVAL if not problems else _RETRY_INTERVAL)
 
-    async def _record(self, kind: RecordKind, message: str, facts: CallFacts) -> None:
+    async def _record_start(self) -> None:
+        revision = self._policy_revision()
+        await self._record(RecordKind.STARTED, f"listening on {self._listen}")
+        await self._record(RecordKind.POLICY_ACTIVATED, "the policy set of the start", revision)
+
+    async def _record(self, kind: RecordKind, message: str, revision: str | None = None) -> None:
+        facts = CallFacts(policy_revision=revision)
         record = AuditRecord(kind, time(), None, facts, message, attributes={"pid": os.getpid()})
         try:
             await self._journal.append([record])

@@ -5,7 +5,11 @@ The gateway's own process never meets the second kind; stock `mitmdump -s addons
 
 from __future__ import annotations
 
+import logging
+
 from mitmproxy import ctx, exceptions
+
+logger = logging.getLogger(__name__)
 
 # Set by the chain, whatever was asked for.
 REQUIRED: dict[str, object] = {
@@ -92,6 +96,8 @@ class OptionsGuard:
     def configure(self, updated: set[str]) -> None:
         found = problems()
         if found:
+            for line in found:
+                logger.error(line)
             raise exceptions.OptionsError("\n".join(found))
 
     def running(self) -> None:

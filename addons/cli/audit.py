@@ -21,8 +21,6 @@ from addons.store.state_dir import StateDir
 
 app = typer.Typer(help="Read the audit trail.", no_args_is_help=True)
 
-_INTERRUPTED = 130  # what a shell reports for a command that ended by Ctrl-C
-
 _EFFECT_STYLES = {"allow": "green", "deny": "bold red", "require_approval": "yellow"}
 
 
@@ -70,8 +68,6 @@ def tail(
     except BrokenPipeError:
         # Whoever read has seen enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        raise typer.Exit(_INTERRUPTED) from None
 
 
 def _line(stored: StoredRecord, console: Console, *, as_json: bool) -> str:

@@ -139,4 +139,13 @@ def sandbox_problems(
     return tuple(problems)
 
 
-__all__ = ["Config", "Credential", "Issuer", "Listen", "Secret", "load_config", "read_source", "sandbox_problems"]
+__all__ = [
+    "Config",
+    "Credential",
+    "Issuer",
+    "Listen",
+    "Secret",
+    "load_config",
+    "read_source",
+    "sandbox_problems",
+]

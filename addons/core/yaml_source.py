@@ -104,8 +104,9 @@ class Source:
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """Find the choice that `word` was probably meant to be."""
-    close = difflib.get_close_matches(word.lower(), list(choices), n=1, cutoff=0.6)
-    return close[0] if close else None
+    by_lower = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

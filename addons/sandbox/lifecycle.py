@@ -96,7 +96,6 @@ def owned_directory(directory: Path, name: str) -> Iterator[None]:
     A second start on the same directory would give out other keys than the first: it raises SandboxError. The
     lock goes with the process, so nothing is left to clean after a `kill -9`.
     """
-    os.umask(0o077)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = os.open(directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -89,10 +89,9 @@ def _callers_roots(environment: Mapping[str, str], warn: Callable[[str], None]) 
         path = Path(value)
         try:
             # requests takes a directory too, as OpenSSL's c_rehash leaves it.
-            files = sorted(path.iterdir()) if path.is_dir() else [path]
-            for file in files:
-                if file.is_file():
-                    yield from _certificates(file.read_bytes())
+            is_file = not path.is_dir()
+            for file in [path] if is_file else sorted(file for file in path.iterdir() if file.is_file()):
+                yield from _certificates(file.read_bytes())
         except OSError as error:
             warn(f"{name}={value} can't be read ({error.strerror}); its certificates are left out")
 

@@ -80,7 +80,7 @@ class Patience:
 
     first: float = 1.0
     longest: float = 30.0
-    start_attempts: int = 3
+    start_attempts: int = 2
 
 
 class TokenKeeper:
@@ -115,7 +115,7 @@ class TokenKeeper:
         """Get the first token and begin to renew it. Raises TokenError when a few attempts brought none."""
         for attempt in range(self._patience.start_attempts):
             if attempt:
-                await asyncio.sleep(self._pause())
+                await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
             await self._renew()
             if self._token is not None and self._token.expires > self._clock():
                 self._task = asyncio.create_task(self._keep())
@@ -187,7 +187,7 @@ class TokenKeeper:
         self._failures += 1
         left = 0.0 if self._token is None else self._token.expires - self._clock()
         state = (reason, left > 0)
-        if state != self._reported:
+        if state != self._reported and self._token is not None:  # before the first, `start` raises it
             good = f"the one in use ends in {left:.0f} s"
             self._report(
                 f"no new token: {reason}; {good if left > 0 else 'calls to Datadog fail until there is one'}"

@@ -92,7 +92,9 @@ class _Inspection:
         config = self._loaded.config
         certs = self._loaded.resolve(config.certs)
         if certs.exists() and not certs.is_dir():
-            self._add(("certs",), f"{certs}: not a directory", "name a directory, or one that isn't there yet")
+            self._add(
+                ("certs",), f"{certs}: not a directory", "name a directory, or one that isn't there yet"
+            )
         for index, name in enumerate(config.policy):
             self._content(("policy", index), name, "paths are relative to this file")
         if config.listen.tls is not None:
@@ -124,7 +126,9 @@ class _Inspection:
             return
         if chain is not None and key.public_key() != chain[0].public_key():
             message = f"{listen.tls.key}: not the key of the first certificate in {listen.tls.certificate}"
-            self._add((*path, "key"), message, "name the pair; the certificate comes before its intermediates")
+            self._add(
+                (*path, "key"), message, "name the pair; the certificate comes before its intermediates"
+            )
 
     def _bundle(self, path: yaml_source.Path, name: str) -> list[x509.Certificate] | None:
         pem = self._content(path, name, "paths are relative to this file")
@@ -133,7 +137,9 @@ class _Inspection:
         try:
             return x509.load_pem_x509_certificates(pem)
         except ValueError:
-            self._add(path, f"{name}: no PEM certificates", "text that begins with -----BEGIN CERTIFICATE-----")
+            self._add(
+                path, f"{name}: no PEM certificates", "text that begins with -----BEGIN CERTIFICATE-----"
+            )
             return None
 
     def _is_sandbox_ca(self, name: str) -> bool:
@@ -151,7 +157,9 @@ class _Inspection:
             if content is not None and not content.strip():
                 self._add((*path, "file"), f"{secret.file}: empty", "put the key there, alone")
         elif secret.env is not None and not self._environment.get(secret.env, "").strip():
-            self._add((*path, "env"), f"the environment variable {secret.env} is not set", "set it to the key")
+            self._add(
+                (*path, "env"), f"the environment variable {secret.env} is not set", "set it to the key"
+            )
 
     def _content(self, path: yaml_source.Path, name: str, remedy: str) -> bytes | None:
         try:
@@ -162,4 +170,3 @@ class _Inspection:
 
     def _add(self, path: yaml_source.Path, message: str, remedy: str) -> None:
         self.problems.append(Problem(self._loaded.source.at(path), message, remedy))
-

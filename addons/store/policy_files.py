@@ -62,7 +62,7 @@ def read_policy(
     `credentials` are the configured names, where they are known.
 
     Raises:
-        ProblemsError: with every problem of every file, every failing test, every credential that is not there.
+        ProblemsError: with every problem of every file, or every failing test and missing credential.
 
     """
     policy_set = parse_policy(paths, catalogue)
@@ -75,4 +75,6 @@ def read_policy(
 
 
 def failure(outcome: TestOutcome) -> Problem:
-    return Problem(outcome.position, f"the test {outcome.name!r} fails: {outcome.message}", "mend rule or test")
+    return Problem(
+        outcome.position, f"the test {outcome.name!r} fails: {outcome.message}", "mend rule or test"
+    )

@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 import zlib
 
 import brotli
@@ -73,6 +74,19 @@ def test_a_bomb_stops_at_the_limit(coding: str) -> None:
         decode_body(bomb, coding, limit=100_000)
     assert caught.value.limit == 100_000
     assert decode_body(encode_body(bytes(100_000), coding), coding, limit=100_000) == bytes(100_000)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_bomb_is_never_held(coding: str) -> None:
+    bomb = encode_body(bytes(32 << 20), coding)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BodyTooLarge):
+            decode_body(bomb, coding, limit=100_000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_a_frame_that_asks_for_a_huge_window_is_refused() -> None:

@@ -49,7 +49,8 @@ def accepts(port: int) -> bool:
 
 @dataclass
 class Gateway:
-    """One gateway. `config` is merged over a working one; `command` may replace `ddgate gateway`."""
+    """One gateway. `config` is merged over a working one; `command` may replace `ddgate gateway`, with PORT
+    standing for the listener's."""
 
     directory: Path
     issuer: str
@@ -118,7 +119,7 @@ class Gateway:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                list(self.command), env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [part.replace("PORT", str(self.port)) for part in self.command], env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
         if wait:
             wait_until(self._is_up, 30, f"the gateway; its log: {self.log.read_text()}")

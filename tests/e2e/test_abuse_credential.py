@@ -87,7 +87,8 @@ def test_i4_the_standin_saw_only_the_gateways_keys(
 def test_abuse_6_an_echoed_key_is_scrubbed(
     gateway_open: Gateway, issuer: Issuer, datadog: StandIn, form: str, encoding: str
 ) -> None:
-    url = f"{ECHO}?form={form}&encoding={encoding}&chunked=1"
+    coded = "" if encoding == "identity" else f"&encoding={encoding}"
+    url = f"{ECHO}?form={form}{coded}&chunked=1"
     answer = curl(
         gateway_open,
         url,
@@ -174,7 +175,7 @@ def test_abuse_7_a_key_in_the_path_is_neither_forwarded_nor_kept(
 ) -> None:
     url = f"https://http-intake.logs.datadoghq.com/v1/input/{STOLEN}?ddsource=a"
     answer = curl(gateway_open, url, "-d", '{"message": "hi"}', token=issuer.token("demo-agent"))
-    assert answer.status == 200, answer
+    assert answer.status in {200, 202}, answer
     (received,) = fresh.requests()
     assert received.path == "/v1/input"
     assert_nothing_left(gateway_open, [STOLEN])
@@ -222,7 +223,7 @@ def test_abuse_5_proxy_authorization_is_neither_recorded_nor_forwarded(
 def test_abuse_1_a_stop_in_mid_flight_leaves_no_key_and_no_token(
     make_gateway: MakeGateway, echo_policy: str, issuer: Issuer, fresh: StandIn, number: signal.Signals
 ) -> None:
-    gateway = make_gateway(config={"policy": [echo_policy], "drain": 0.2}).start()
+    gateway = make_gateway(config={"policy": [echo_policy], "drain": "200ms"}).start()
     token = issuer.token("demo-agent")
     tunnel = raw_client.tunnel(gateway.port, gateway.ca, headers=[raw_client.basic(token)])
     tunnel.connection.sendall(

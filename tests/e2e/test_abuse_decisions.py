@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateway_process import ROOT, Gateway, curl, wait_until
+from tests.e2e import raw_client
+from tests.e2e.gateway_process import ROOT, Curled, Gateway, curl, wait_until
 from tests.sandbox_processes import Issuer, StandIn
 
-MITMDUMP = Path(sys.executable).parent / "mitmdump"
+LISTEN = ("--listen-host", "127.0.0.1", "--listen-port", "PORT")
+MITMDUMP = (str(Path(sys.executable).parent / "mitmdump"), *LISTEN)
 URL = "https://api.datadoghq.com/api/v1/monitor"
 
 
@@ -29,12 +31,21 @@ def faulty(
         datadog.port,
         datadog.ca,
         datadog.keys,
-        command=(str(MITMDUMP), "-s", str(ROOT / "tests/e2e/faulty_chain.py")),
+        command=(*MITMDUMP, "-s", str(ROOT / "tests/e2e/faulty_chain.py")),
         environment={"FAULT_FILE": str(fault)},
     )
     gateway.start()
     yield gateway, fault
     gateway.stop()
+
+
+def _ask(gateway: Gateway, token: str) -> Curled:
+    """The answer to a request in a tunnel, or to the CONNECT if that was refused."""
+    tunnel = raw_client.tunnel(gateway.port, gateway.ca, headers=[raw_client.basic(token)])
+    assert tunnel.connected is not None
+    if tunnel.connected.status != 200:
+        return tunnel.connected
+    return tunnel.request("GET", "/api/v1/monitor", [("Host", "api.datadoghq.com")])
 
 
 @pytest.mark.parametrize("hook", ["http_connect", "requestheaders", "request", "server_connect"])
@@ -45,7 +56,7 @@ def test_i1_an_exception_in_any_position_before_the_decision_forwards_nothing(
     token = issuer.token("demo-agent")
     for position in range(int(Path(f"{fault}.count").read_text())):
         fault.write_text(f"{position} {hook}")
-        answer = curl(gateway, URL, token=token)
+        answer = _ask(gateway, token)
         assert answer.status in {502, 503}, (position, answer)
         assert answer.errors
     assert fresh.requests() == []
@@ -88,7 +99,7 @@ def test_abuse_30_a_chain_broken_or_deleted_while_running_forwards_nothing(
         fresh.port,
         fresh.ca,
         fresh.keys,
-        command=("/usr/bin/env", f"PYTHONPATH={root}", str(MITMDUMP), "-s", str(script)),
+        command=("/usr/bin/env", f"PYTHONPATH={root}", *MITMDUMP, "-s", str(script)),
     )
     gateway.start()
     try:
@@ -100,12 +111,12 @@ def test_abuse_30_a_chain_broken_or_deleted_while_running_forwards_nothing(
         else:
             script.write_text("this is no Python\n")
         answer = wait_until(
-            lambda: (one := curl(gateway, URL, token=token)).status == 503 and one, 10, "the guard"
+            lambda: (one := _ask(gateway, token)).status == 503 and one, 10, "the guard"
         )
         assert answer.errors
         fresh.reset()
         for _ in range(3):
-            assert curl(gateway, URL, token=token).status == 503
+            assert _ask(gateway, token).status == 503
         assert fresh.requests() == []
     finally:
         gateway.stop()
@@ -122,7 +133,6 @@ def test_abuse_30_a_chain_broken_or_deleted_while_running_forwards_nothing(
         ("allow_hosts", "example"),
         ("modify_headers", "/~q/X-A/b"),
         ("map_remote", "|a|b"),
-        ("server_replay", str(ROOT / "README.md")),
         ("proxyauth", "a:b"),
         ("proxy_debug", "true"),
         ("stickyauth", "."),
@@ -139,7 +149,7 @@ def test_i1_unsafe_options_of_stock_mitmdump_refuse_the_start(
         datadog.port,
         datadog.ca,
         datadog.keys,
-        command=(str(MITMDUMP), "-s", str(ROOT / "addons/chain.py"), "--set", f"{option}={value}"),
+        command=(*MITMDUMP, "-s", str(ROOT / "addons/chain.py"), "--set", f"{option}={value}"),
     )
     gateway.start(wait=False)
     assert gateway.process is not None

@@ -247,7 +247,9 @@ def test_token_client_says_what_to_do(issuer: Issuer, tmp_path: Path) -> None:
 def test_restart_keeps_url_keys_and_clients_and_files_are_private(tmp_path: Path) -> None:
     home = tmp_path / "state"
     with start_issuer(home) as first:
-        token, url, keys = first.token("alice"), first.url, published_keys(first).keys()
+        token = first.token("alice")
+        first.rotate(keep_old=True)
+        url, keys = first.url, published_keys(first).keys()
         for file in home.iterdir():
             assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
         assert stat.S_IMODE(home.stat().st_mode) == 0o700

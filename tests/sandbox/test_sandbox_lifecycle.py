@@ -163,6 +163,29 @@ def test_datadog_variables_are_dropped_and_no_other(monkeypatch: pytest.MonkeyPa
     assert os.environ["ADD_THIS"] == "kept"
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_program_drops_them_before_it_does_anything_else(program: str) -> None:
+    code = f"""
+import os, sys
+from addons.sandbox import {program}
+try:
+    {program}.main(["--help"])
+finally:
+    sys.stderr.write(repr([name for name in os.environ if name.startswith("DD_")]))
+"""
+    environment = {**os.environ, "DD_API_KEY": LEAK, "DD_APP_KEY": LEAK}
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert result.stderr == "[]"
+
+
 def test_no_real_key_of_the_environment_reaches_a_file(tmp_path: Path) -> None:
     environment = {"DD_API_KEY": LEAK, "DD_APP_KEY": LEAK, "DD_APPLICATION_KEY": LEAK}
     with (

@@ -20,7 +20,12 @@ from addons.sidecar.upstreams import Upstreams, parse_gateway
 from tests.sidecar.fake_gateway import Certificates, FakeGateway, make_certificates, make_token
 
 QUICK = Limits(
-    head_time=0.4, dial_time=2, connect_answer_time=2, refusal_time=2, half_closed_time=1, half_closed_tls_time=0.3
+    head_time=0.4,
+    dial_time=2,
+    connect_answer_time=2,
+    refusal_time=2,
+    half_closed_time=1,
+    half_closed_tls_time=0.3,
 )
 
 
@@ -64,7 +69,9 @@ class Child:
     async def connect(self, target: str) -> tuple[bytes, Stream]:
         """The head of the answer to CONNECT, and the stream."""
         stream = await self.open()
-        stream.writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{self.authorization}\r\n".encode())
+        stream.writer.write(
+            f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{self.authorization}\r\n".encode()
+        )
         async with asyncio.timeout(5):
             return await stream.reader.readuntil(b"\r\n\r\n"), stream
 
@@ -117,5 +124,3 @@ def token_file(tmp_path: Path) -> Path:
     path = tmp_path / "token"
     path.write_text(make_token(600))
     return path
-
-

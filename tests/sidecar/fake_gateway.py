@@ -27,7 +27,12 @@ VALIDATED = b'{"valid": true}'
 def make_token(life: float, *, issued: float | None = None, subject: str = "agent") -> str:
     """A JWT in form; nobody here looks at the signature."""
     begin = time.time() if issued is None else issued
-    claims = {"sub": subject, "iat": begin, "exp": begin + life, "jti": base64.b32encode(hash_bytes()).decode()}
+    claims = {
+        "sub": subject,
+        "iat": begin,
+        "exp": begin + life,
+        "jti": base64.b32encode(hash_bytes()).decode(),
+    }
     payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
     return f"eyJhbGciOiJFUzI1NiJ9.{payload}.c2lnbmF0dXJl"
 
@@ -82,11 +87,11 @@ def make_certificates(directory: Path) -> Certificates:
     leaf = builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Datadog")]), leaf_key)
     signed_leaf = leaf.add_extension(alternative, critical=False).sign(ca_key, hashes.SHA256())
     pem = serialization.Encoding.PEM
-    key_pem = leaf_key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    key_pem = leaf_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (directory / "ca.pem").write_bytes(signed_ca.public_bytes(pem))
-    (directory / "leaf.pem").write_bytes(key_pem + signed_leaf.public_bytes(pem) + signed_ca.public_bytes(pem))
+    (directory / "leaf.pem").write_bytes(
+        key_pem + signed_leaf.public_bytes(pem) + signed_ca.public_bytes(pem)
+    )
     return Certificates(directory / "ca.pem", directory / "leaf.pem")
 
 

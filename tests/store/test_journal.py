@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -106,6 +109,30 @@ async def test_a_locked_log_fails_the_append_and_the_next_succeeds(
     assert journal.healthy()
 
 
+async def test_a_flow_that_isnt_synced_gets_no_record(
+    state: StateDir,
+    journal: Journal,
+    record: Make,
+    make_flow: MakeFlow,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    first = await journal.append([record()], make_flow("a"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", fails)
+        with pytest.raises(JournalUnavailable, match="Input/output error"):
+            await journal.append([record()], make_flow("b"))
+    assert len(rows(state.audit_log)) == 1
+    after = await journal.append([record()], make_flow("c"))
+    assert first.recording is not None
+    assert after.recording is not None
+    # The kernel reports a lost write once; no later sync of that file proves anything.
+    assert after.recording.segment != first.recording.segment
+
+
 async def test_no_attempt_is_recorded_while_recordings_cant_be_written(
     state: StateDir, journal: Journal, record: Make, make_flow: MakeFlow, rows: Rows
 ) -> None:
@@ -137,6 +164,20 @@ async def test_a_log_that_is_gone_is_not_begun_anew_and_serves_again_when_back(
     assert not state.audit_log.exists()
     for path in list(aside.iterdir()):
         path.rename(state.path / path.name)
+    done = await journal.append([record()])
+    assert done.indices[0] in {idx for idx, _ in rows(state.audit_log)}
+
+
+async def test_a_log_put_back_from_a_copy_is_opened_anew(
+    state: StateDir, journal: Journal, record: Make, rows: Rows
+) -> None:
+    await journal.append([record()])
+    with contextlib.closing(sqlite3.connect(state.audit_log)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copy(state.audit_log, state.path / "copy")
+    (state.path / "copy").rename(state.audit_log)
+    with pytest.raises(JournalUnavailable, match="replaced"):
+        await journal.append([record()])
     done = await journal.append([record()])
     assert done.indices[0] in {idx for idx, _ in rows(state.audit_log)}
 

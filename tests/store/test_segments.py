@@ -4,8 +4,9 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import resource
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,10 +76,11 @@ def test_a_changed_flow_is_noticed(state: StateDir, make_flow: MakeFlow) -> None
         read_flow(state.recordings, ref)
 
 
-@pytest.mark.parametrize("segment", ["../audit.sqlite3", "missing.mitm", "/etc/passwd", "a.mitm.open"])
+@pytest.mark.parametrize("segment", ["../outside.mitm", "missing.mitm", "/etc/passwd", "a.mitm.open"])
 def test_a_reference_cant_leave_the_recordings(state: StateDir, make_flow: MakeFlow, segment: str) -> None:
     writer = SegmentWriter(state.recordings, ROOMY)
     ref = replace(writer.append(make_flow("a")), segment=segment)
+    (state.path / "outside.mitm").write_bytes(make_flow("a"))
     with pytest.raises(SegmentDamaged):
         read_flow(state.recordings, ref)
 
@@ -118,6 +120,47 @@ def test_a_complete_segment_is_never_overwritten(state: StateDir, make_flow: Mak
     writers[1].rotate()
     assert len({ref.segment for ref in refs}) == 3
     assert len(names(state.recordings)) == 3
+
+
+@pytest.fixture
+def file_size_limit() -> Iterator[Callable[[int], None]]:
+    """Sets how large this process's files may grow; a write beyond it ends in the middle."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_write_that_ends_in_the_middle_leaves_no_part_of_its_flow(
+    state: StateDir, make_flow: MakeFlow, flow_ids: FlowIds, file_size_limit: Callable[[int], None]
+) -> None:
+    writer = SegmentWriter(state.recordings, ROOMY)
+    writer.append(make_flow("a"))
+    file_size_limit(len(make_flow("a")) + 100)
+    with pytest.raises(OSError, match="large"):
+        writer.append(make_flow("b"))
+    (path,) = state.recordings.iterdir()
+    assert path.stat().st_size == len(make_flow("a"))
+    file_size_limit(resource.RLIM_INFINITY)
+    writer.append(make_flow("c"))
+    writer.rotate()
+    assert sorted(ids for path in state.recordings.iterdir() for ids in flow_ids(path)) == ["a", "c"]
+
+
+def test_only_a_thorough_check_or_a_failure_before_makes_it_write_something(
+    state: StateDir, make_flow: MakeFlow, file_size_limit: Callable[[int], None]
+) -> None:
+    writer = SegmentWriter(state.recordings, ROOMY)
+    file_size_limit(100)
+    writer.check()
+    with pytest.raises(OSError, match="large"):
+        writer.check(thorough=True)
+    with pytest.raises(OSError, match="large"):
+        writer.append(make_flow("a"))
+    with pytest.raises(OSError, match="large"):
+        writer.check()
+    file_size_limit(resource.RLIM_INFINITY)
+    writer.check()
+    assert [name for name in names(state.recordings) if "probe" in name] == []
 
 
 def test_too_little_room_is_said_before_a_call_is_taken(state: StateDir) -> None:

@@ -84,7 +84,18 @@ class Compiler:
             ),
         )
         position = self._source.at((*path, "id"))
-        return CompiledRule(compiled, operations, lambda text, remedy: Problem(position, text, remedy))
+        return CompiledRule(
+            compiled,
+            operations,
+            self._groups(path, rule),
+            lambda text, remedy: Problem(position, text, remedy),
+        )
+
+    def _groups(self, path: Path, rule: document.Rule) -> frozenset[str] | None:
+        if not isinstance(rule.who.groups, tuple):
+            return None
+        groups = self._texts((*path, "who", "groups"), rule.who.groups)
+        return None if any(is_pattern(group) for group in groups) else frozenset(groups)
 
     def _texts(self, path: Path, texts: tuple[str, ...]) -> tuple[str, ...]:
         """Expand the lists that are named among `texts`."""
@@ -233,8 +244,10 @@ class Compiler:
     def _operation_fits(self, path: Path, rule: document.Rule) -> OperationFits:
         if rule.op is None:
             everything = dict.fromkeys(self._operations, Fit.YES)
+            # a deny rule without op speaks of every call; the others have to name what is unknown
             unknown = {Effect.ALLOW: Fit.NO, Effect.REQUIRE_APPROVAL: Fit.LACKING, Effect.DENY: Fit.YES}
             return OperationFits(everything, unknown[rule.effect])
+        known_problems = len(self.problems)
         tests = self._operation_tests(path, rule.op)
         known = {
             key: fit
@@ -246,8 +259,8 @@ class Compiler:
         fully = named and not contradicted and not {"tags", "version"} & tests.keys()
         unknown_fit = Fit.YES if fully else Fit.NO
         if not fully and rule.op.absent is None and rule.effect is not Effect.ALLOW:
-            unknown_fit = Fit.YES if rule.effect is Effect.DENY else Fit.LACKING
-        if not known and not fully:
+            unknown_fit = Fit.LACKING
+        if not known and not fully and len(self.problems) == known_problems:
             remedy = "no operation has all of them" if len(tests) > 1 else "name one of the catalogue's"
             self._add(path, "never matches: op fits no operation", remedy)
         return OperationFits(known, unknown_fit)

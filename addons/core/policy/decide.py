@@ -13,12 +13,15 @@ from addons.core.model import Effect, Operation, Reason
 from addons.core.policy.request import Decision, PolicyRequest
 from addons.core.policy.rules import Fit, Rule, RuleError
 
+_UNKNOWN = "the call is none of Datadog's operations that the gateway knows"
+
 
 @dataclass(slots=True)
 class _Matches:
     """The rules that fit one request. `restrictions` ask for approval only of what is allowed otherwise."""
 
     denials: list[Rule] = field(default_factory=list)
+    denials_by_lack: list[Rule] = field(default_factory=list)
     failures: list[Rule] = field(default_factory=list)
     approvals: list[Rule] = field(default_factory=list)
     restrictions: list[Rule] = field(default_factory=list)
@@ -26,7 +29,7 @@ class _Matches:
 
     def add(self, rule: Rule, fit: Fit) -> None:
         if rule.effect is Effect.DENY:
-            self.denials.append(rule)
+            (self.denials if fit is Fit.YES else self.denials_by_lack).append(rule)
         elif rule.effect is Effect.ALLOW:
             self.allows.append(rule)
         elif fit is Fit.YES:
@@ -39,14 +42,15 @@ class _Matches:
         return [*self.approvals, *self.restrictions, *self.allows]
 
     def ids(self) -> tuple[str, ...]:
-        return tuple(sorted(rule.id for rule in (*self.denials, *self.failures, *self.permitting)))
+        return tuple(
+            sorted(
+                rule.id for rule in (*self.denials, *self.denials_by_lack, *self.failures, *self.permitting)
+            )
+        )
 
 
 def decide(candidates: Iterable[tuple[Rule, Fit]], request: PolicyRequest, revision: str) -> Decision:
-    """Decide by the rules that can match the request's operation, each with how its `op` fits.
-
-    `candidates` are sorted by id.
-    """
+    """Decide by the rules that can match at all, each with how its `op` fits; in any order."""
     matches = _Matches()
     for rule, operation_fit in candidates:
         try:
@@ -61,12 +65,14 @@ def decide(candidates: Iterable[tuple[Rule, Fit]], request: PolicyRequest, revis
 
 
 def _verdict(matches: _Matches, request: PolicyRequest, revision: str) -> Decision:
-    if matches.denials:
-        rule = matches.denials[0]
+    if matches.denials or matches.denials_by_lack:
+        rule = _first(matches.denials or matches.denials_by_lack)
         message = rule.reason or f"the rule {rule.id} denies this call"
+        if not matches.denials and request.operation is None:
+            message = f"{_UNKNOWN}, and the rule {rule.id} denies what it can't tell apart"
         return _denial(matches, Reason.DENIED_BY_RULE, rule, message, revision)
     if matches.failures:
-        rule = matches.failures[0]
+        rule = _first(matches.failures)
         message = f"the rule {rule.id} could not be evaluated on this call, so it is denied"
         return _denial(matches, Reason.POLICY_ERROR, rule, message, revision)
     if not matches.approvals and not matches.allows:
@@ -76,9 +82,7 @@ def _verdict(matches: _Matches, request: PolicyRequest, revision: str) -> Decisi
         message = f"the rules that match name different credentials: {', '.join(credentials)}"
         return _denial(matches, Reason.AMBIGUOUS_CREDENTIAL, None, message, revision)
     asking = matches.approvals or matches.restrictions
-    rule = min(
-        matches.approvals + matches.restrictions if asking else matches.allows, key=lambda rule: rule.id
-    )
+    rule = _first([*matches.approvals, *matches.restrictions] if asking else matches.allows)
     message = f"allowed by the rule {rule.id}"
     if asking:
         message = (
@@ -98,6 +102,10 @@ def _verdict(matches: _Matches, request: PolicyRequest, revision: str) -> Decisi
         mask_response=frozenset().union(*(each.mask_response for each in matches.permitting)),
         record_full=any(each.record_full for each in matches.permitting),
     )
+
+
+def _first(rules: list[Rule]) -> Rule:
+    return min(rules, key=lambda rule: rule.id)
 
 
 def _denial(matches: _Matches, reason: Reason, rule: Rule | None, message: str, revision: str) -> Decision:

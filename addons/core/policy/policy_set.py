@@ -6,19 +6,16 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from addons.core.model import Operation, Risk
 from addons.core.policy.compiling import Compiler, OperationCatalogue, canonical, operations_of
 from addons.core.policy.decide import decide
 from addons.core.policy.document import PolicyDocument, TestCase
+from addons.core.policy.index import RuleIndex, build_index
 from addons.core.policy.request import Decision, PolicyRequest
-from addons.core.policy.rules import CompiledRule, Fit, Rule
+from addons.core.policy.rules import CompiledRule, Rule
 from addons.core.policy.trials import TestOutcome, Trial, prepare
 from addons.core.yaml_source import Position, Problem, ProblemsError, Source, did_you_mean, load, validate
 
 _SHOWN_DIGITS = 16
-_UNKNOWN_KEY = ("", Risk.UNKNOWN.value)
-
-type _Candidates = tuple[tuple[Rule, Fit], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class PolicySet:
     digest: str
     warnings: tuple[Problem, ...]
     positions: Mapping[str, Position]
-    _candidates: Mapping[tuple[str, str], _Candidates]
+    _index: RuleIndex
     _trials: tuple[Trial, ...]
 
     @classmethod
@@ -53,6 +50,7 @@ class PolicySet:
                 parsed.append((source, validate(PolicyDocument, source)))
             except ProblemsError as error:
                 problems += error.problems
+        all_read = not problems
         operations = operations_of(catalogue)
         compiled: list[CompiledRule] = []
         for source, policy in parsed:
@@ -61,8 +59,10 @@ class PolicySet:
             problems += compiler.problems
         problems += _twice(compiled)
         trials: list[Trial] = []
+        # a rule in a file that can't be read is not missing
+        ids = {each.rule.id for each in compiled} if all_read else None
         for source, policy in parsed:
-            made, wrong = prepare(source, policy.tests, catalogue, {each.rule.id for each in compiled})
+            made, wrong = prepare(source, policy.tests, catalogue, ids)
             trials += made
             problems += wrong
         if problems:
@@ -73,7 +73,7 @@ class PolicySet:
             digest=_digest(compiled, [case for _, policy in parsed for case in policy.tests]),
             warnings=tuple(_credential_conflicts(compiled)),
             positions={each.rule.id: each.problem_here("", "").position for each in compiled},
-            _candidates=_index(compiled, operations),
+            _index=build_index(compiled, operations),
             _trials=tuple(trials),
         )
 
@@ -83,11 +83,7 @@ class PolicySet:
 
     def decide(self, request: PolicyRequest) -> Decision:
         """Decide one call. An operation that was not in the catalogue is an unknown one."""
-        operation = request.operation
-        key = _UNKNOWN_KEY if operation is None else (operation.version, operation.name)
-        candidates = self._candidates.get(key)
-        if candidates is None:
-            candidates = self._candidates[_UNKNOWN_KEY]
+        candidates = self._index.candidates(request.operation, request.principal.groups)
         return decide(candidates, request, self.revision)
 
     def credential_problems(self, configured: Collection[str]) -> list[Problem]:
@@ -105,28 +101,6 @@ class PolicySet:
     def run_tests(self) -> tuple[TestOutcome, ...]:
         """Run the files' own tests, in the files' order."""
         return tuple(trial.outcome(self.decide(trial.request)) for trial in self._trials)
-
-
-def _index(
-    compiled: list[CompiledRule], operations: Mapping[tuple[str, str], Operation]
-) -> dict[tuple[str, str], _Candidates]:
-    """List by operation the rules that can match it; operations with the same rules share one list."""
-    index: dict[tuple[str, str], _Candidates] = {}
-    shared: dict[tuple[tuple[int, Fit], ...], _Candidates] = {}
-    for key in (*operations, _UNKNOWN_KEY):
-        fits = tuple(
-            (place, fit)
-            for place, each in enumerate(compiled)
-            if (
-                fit := each.operations.unknown
-                if key == _UNKNOWN_KEY
-                else each.operations.known.get(key, Fit.NO)
-            )
-        )
-        if fits not in shared:
-            shared[fits] = tuple((compiled[place].rule, fit) for place, fit in fits)
-        index[key] = shared[fits]
-    return index
 
 
 def _twice(compiled: list[CompiledRule]) -> list[Problem]:

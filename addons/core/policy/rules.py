@@ -1,8 +1,9 @@
 """Compiled rules: what a matcher became, and how well a request fits.
 
 A condition answers with a `Fit`. What the request lacks fits deny and require_approval rules, so that
-leaving a field out evades neither. In a require_approval rule's `who` and `op` that is `LACKING`: it can
-turn a yes into a question, but it opens nothing to somebody, or to an operation, the rule doesn't name.
+leaving a field out evades neither; that is `LACKING`. It denies like any match, but a rule that truly fits
+explains better. In a require_approval rule's `who` and `op` it can turn a yes into a question, and opens
+nothing to somebody, or to an operation, that the rule doesn't name; in its `http` it counts in full.
 """
 
 from __future__ import annotations
@@ -82,10 +83,14 @@ class OperationFits:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule with what only the making of the set needs: its operations and where it stands."""
+    """A rule with what only the making of the set needs: its operations and where it stands.
+
+    `groups` are those that its `who` spells out, None where it does not, or says more about them.
+    """
 
     rule: Rule
     operations: OperationFits
+    groups: frozenset[str] | None
     problem_here: Callable[[str, str], Problem]
 
 
@@ -118,15 +123,11 @@ class ValueTest:
         return Fit.NO if effect is Effect.ALLOW else lacking
 
 
-def who_lacking(effect: Effect) -> Fit:
-    return Fit.LACKING if effect is Effect.REQUIRE_APPROVAL else Fit.YES
-
-
 def principal_condition(
     test: ValueTest, effect: Effect, values_of: Callable[[Principal], Iterable[str]]
 ) -> Condition:
     """Fit where any of the principal's values does: they are a set, such as groups."""
-    lacking = test.without_value(effect, who_lacking(effect))
+    lacking = test.without_value(effect, Fit.LACKING)
 
     def condition(request: PolicyRequest) -> Fit:
         empty = True
@@ -141,7 +142,7 @@ def principal_condition(
 
 def claim_condition(name: str, test: ValueTest, effect: Effect) -> Condition:
     """Fit on a claim that is a scalar, or a list of them of which any may fit."""
-    lacking = test.without_value(effect, who_lacking(effect))
+    lacking = test.without_value(effect, Fit.LACKING)
 
     def condition(request: PolicyRequest) -> Fit:
         claim: Json = request.principal.claims.get(name)
@@ -167,7 +168,7 @@ def field_condition(
     To allow, every value has to fit; to deny or to ask, one is enough. A key of the request that differs
     from `name` in case alone is an error: it can be read as that key, and as another.
     """
-    lacking = test.without_value(effect, Fit.YES)
+    lacking = test.without_value(effect, Fit.LACKING if effect is Effect.DENY else Fit.YES)
     enough = all if effect is Effect.ALLOW else any
     folded = name.casefold()
 

@@ -47,14 +47,17 @@ class Trial:
 
 
 def prepare(
-    source: Source, cases: tuple[TestCase, ...], catalogue: OperationCatalogue, rules: Collection[str]
+    source: Source, cases: tuple[TestCase, ...], catalogue: OperationCatalogue, rules: Collection[str] | None
 ) -> tuple[list[Trial], list[Problem]]:
-    """Make requests of a file's tests; problems are operations and rules that aren't there."""
+    """Make requests of a file's tests; problems are operations and rules that aren't there.
+
+    `rules` are the ids of all files, None where they are not known.
+    """
     trials: list[Trial] = []
     problems: list[Problem] = []
     for index, case in enumerate(cases):
         path: Path = ("tests", index)
-        if case.expect.rule is not None and case.expect.rule not in rules:
+        if rules is not None and case.expect.rule is not None and case.expect.rule not in rules:
             position = source.at((*path, "expect", "rule"))
             message = f"no rule is called {case.expect.rule!r}"
             problems.append(Problem(position, message, did_you_mean(case.expect.rule, rules)))

@@ -1,0 +1,116 @@
+"""`ddgate config`: check the configuration, and show what is in effect."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+
+from addons.cli.errors import told_plainly
+from addons.cli.options import PROJECT_ROOT
+from addons.core.config import Config, Secret
+from addons.core.model import Json
+from addons.store.config_file import read_config
+from addons.store.policy_files import read_catalogue, read_policy
+
+app = typer.Typer(
+    help="Check `ddgate.yaml` and show what is in effect.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        envvar="DDGATE_CONFIG",
+        help="The configuration file.",
+        show_default="./ddgate.yaml in the checkout",
+    ),
+]
+DEFAULT_FILE = PROJECT_ROOT / "ddgate.yaml"
+
+
+@app.command()
+def check(file: FileArgument = DEFAULT_FILE) -> None:
+    """Find everything that is wrong with the configuration, and with the files it names.
+
+    Reads the file under the `DDGATE__…` variables of this shell: certificates, keys and secrets have to be
+    there, the policy has to be well and pass its tests. Nothing is started and nothing is fetched.
+    Exit status: 0 nothing is wrong, 1 something is.
+
+    The one in the checkout: `ddgate config check`
+
+    Another, with one key changed: `DDGATE__LISTEN__PORT=9090 ddgate config check /etc/ddgate.yaml`
+    """
+    with told_plainly():
+        loaded = read_config(file, os.environ)
+        paths = [loaded.resolve(name) for name in loaded.config.policy]
+        policy_set = read_policy(paths, read_catalogue(), loaded.config.credentials)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False, markup=False)
+    for warning in policy_set.warnings:
+        errors.print(f"{warning} [warning]", style="yellow")
+    typer.echo(f"{file}: nothing wrong; {len(policy_set.rules)} rules, {policy_set.revision}")
+
+
+@app.command()
+def show(
+    file: FileArgument = DEFAULT_FILE,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+) -> None:
+    """Show every key as it is in effect: the file, the `DDGATE__…` variables, and the defaults.
+
+    What is printed is a configuration again. Of a secret it names the source, never the value, and of a
+    command the program alone.
+
+    For example: `ddgate config show`
+
+    One key: `ddgate config show --json | jq .listen`
+    """
+    with told_plainly():
+        config = read_config(file, os.environ).config
+    shown = effective(config)
+    if as_json:
+        typer.echo(json.dumps(shown, indent=2))
+    else:
+        typer.echo(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).rstrip())
+
+
+def effective(config: Config) -> Json:
+    """Make data of the configuration that is fit to be shown."""
+    shown: Json = json.loads(config.model_dump_json())
+    for path, secret in _secrets(config):
+        if secret.command is not None:
+            credential = shown
+            for step in path:
+                credential = credential[step] if isinstance(credential, dict) else None
+            if isinstance(credential, dict):
+                # a program's arguments may hold a token of their own
+                rest = ["…"] if len(secret.command) > 1 else []
+                credential["command"] = [secret.command[0], *rest]
+    return _without_empty_sources(shown)
+
+
+def _secrets(config: Config) -> Iterator[tuple[tuple[str, ...], Secret]]:
+    for name, credential in config.credentials.items():
+        yield ("credentials", name, "api_key"), credential.api_key
+        if credential.application_key is not None:
+            yield ("credentials", name, "application_key"), credential.application_key
+
+
+def _without_empty_sources(shown: Json) -> Json:
+    credentials = shown.get("credentials") if isinstance(shown, dict) else None
+    for credential in credentials.values() if isinstance(credentials, dict) else ():
+        if not isinstance(credential, dict):
+            continue
+        for key in ("api_key", "application_key"):
+            source = credential.get(key)
+            if isinstance(source, dict):
+                credential[key] = {name: value for name, value in source.items() if value is not None}
+    return shown

@@ -1,0 +1,288 @@
+"""I1 and I2, and abuse case 38: what a call needs is not there, so it is not forwarded; when it is back, so is
+the service. A stop finishes what was begun."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e import raw_client
+from tests.e2e.gateway_process import Curled, Gateway, accepts, curl, free_port, wait_until
+from tests.e2e.open_policy import write_open_policy
+from tests.sandbox_processes import Issuer, StandIn, start_issuer
+
+API = "api.datadoghq.com"
+URL = f"https://{API}/api/v1/monitor"
+# Root obeys no mode bits; without this capability it does.
+WITHOUT_OVERRIDE = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
+GATEWAY = (sys.executable, "-m", "addons.cli.main", "gateway")
+
+type MakeGateway = Callable[..., Gateway]
+
+
+@pytest.fixture
+def opened(make_gateway: MakeGateway, tmp_path: Path) -> MakeGateway:
+    """Makes gateways that permit the stand-in's echo, and where nothing but the fault is in the way."""
+
+    def make(**options: Any) -> Gateway:
+        config = {"policy": [write_open_policy(tmp_path)], **options.pop("config", {})}
+        return make_gateway(config=config, **options)
+
+    return make
+
+
+@contextmanager
+def a_file_for_recordings(gateway: Gateway) -> Iterator[None]:
+    recordings, away = gateway.state / "recordings", gateway.state / "away"
+    recordings.rename(away)
+    recordings.write_text("")
+    yield
+    recordings.unlink()
+    away.rename(recordings)
+
+
+@contextmanager
+def unwritable_recordings(gateway: Gateway) -> Iterator[None]:
+    recordings = gateway.state / "recordings"
+    recordings.chmod(0o500)
+    yield
+    recordings.chmod(0o700)
+
+
+@contextmanager
+def a_locked_log(gateway: Gateway) -> Iterator[None]:
+    other = sqlite3.connect(gateway.state / "audit.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
+
+
+@contextmanager
+def another_log(gateway: Gateway) -> Iterator[None]:
+    log, away = gateway.state / "audit.sqlite3", gateway.state / "away.sqlite3"
+    log.rename(away)
+    log.write_text("this is no database")
+    yield
+    log.unlink()
+    away.rename(log)
+
+
+@contextmanager
+def no_log(gateway: Gateway) -> Iterator[None]:
+    log, away = gateway.state / "audit.sqlite3", gateway.state / "away.sqlite3"
+    log.rename(away)
+    yield
+    away.rename(log)
+
+
+@contextmanager
+def no_room_for_files(gateway: Gateway) -> Iterator[None]:
+    """As on a full disk or over a quota: no file can grow."""
+    assert gateway.process is not None
+    _, hard = resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (1, hard))
+    yield
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+FAULTS = [a_file_for_recordings, unwritable_recordings, a_locked_log, another_log, no_log, no_room_for_files]
+
+
+def _obeying_modes() -> Sequence[str]:
+    if os.geteuid() != 0:
+        return GATEWAY
+    if shutil.which("setpriv") is None:
+        pytest.skip("root obeys no mode bits, and setpriv is not here to change that")
+    return (*WITHOUT_OVERRIDE, *GATEWAY)
+
+
+def _ready(port: int) -> httpx.Response:
+    return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=10, trust_env=False)
+
+
+@contextmanager
+def control_of(gateway: Gateway, port: int) -> Iterator[None]:
+    command = [sys.executable, "-m", "addons.cli.main", "control"]
+    environment = {**os.environ, "DDGATE_CONFIG": str(gateway.config_path), "DDGATE_STATE": str(gateway.state)}
+    with (gateway.directory / "control.log").open("ab") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: accepts(port), 20, "control")
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_i2_what_cannot_be_recorded_is_not_forwarded_and_service_comes_back_by_itself(
+    make_gateway: MakeGateway, issuer: Issuer, fresh: StandIn, fault: Callable[[Gateway], Any]
+) -> None:
+    port = free_port()
+    config = {"control": {"port": port}}
+    gateway = make_gateway(config=config, command=_obeying_modes()).start()
+    token = issuer.token("demo-agent")
+    with control_of(gateway, port):
+        wait_until(lambda: _ready(port).status_code == 200, what="readiness")
+        with fault(gateway):
+            refused = curl(gateway, URL, token=token)
+            assert (refused.status, refused.json()["ddgate"]["reason"]) == (503, "audit_unavailable")
+            assert refused.errors
+            assert fresh.requests() == []
+            answer = wait_until(lambda: (one := _ready(port)).status_code == 503 and one, what="the problem")
+            assert answer.json()["gateways"][0]["problems"]["audit"]
+            alive = httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=10, trust_env=False)
+            assert alive.status_code == 200
+        wait_until(lambda: _ready(port).status_code == 200, 20, "readiness again")
+        assert curl(gateway, URL, token=token).status == 200
+    assert len(fresh.requests()) == 1
+    assert "Traceback" not in gateway.log.read_text()
+
+
+@pytest.mark.parametrize("fault", [a_file_for_recordings, a_locked_log, no_room_for_files])
+def test_i1_an_outcome_that_cannot_be_recorded_withholds_the_answer(
+    opened: MakeGateway, issuer: Issuer, fresh: StandIn, fault: Callable[[Gateway], Any]
+) -> None:
+    gateway = opened().start()
+    tunnel = raw_client.tunnel(
+        gateway.port, gateway.ca, headers=[raw_client.basic(issuer.token("demo-agent"))], timeout=20
+    )
+    tunnel.connection.sendall(raw_client.head("GET /_sandbox/echo?delay=1 HTTP/1.1", [("Host", API)]))
+    fresh.wait_for_requests(1)
+    with fault(gateway):
+        answer = raw_client.read_answer(tunnel.connection)
+    assert answer.status == 409
+    assert answer.errors.startswith("ddgate: the call ran; its answer is withheld")
+    (attempted,) = gateway.records_of("attempted")
+    assert answer.json()["ddgate"]["call"] == attempted["call"]
+    assert dict(answer.headers)["x-ddgate-call"] == attempted["call"]
+    assert gateway.records_of("outcome") == []
+    assert curl(gateway, URL, token=issuer.token("demo-agent")).status == 200
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root; prlimit stands in for it")
+def test_abuse_38_a_full_disk_refuses_calls_until_there_is_room(
+    make_gateway: MakeGateway, issuer: Issuer, fresh: StandIn
+) -> None:
+    gateway = make_gateway()
+    gateway.state.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m,mode=0700", "tmpfs", str(gateway.state)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        gateway.start()
+        token = issuer.token("demo-agent")
+        assert curl(gateway, URL, token=token).status == 200
+        filler = gateway.state / "filler"
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+            while file.write(b"\0" * 4096):
+                pass
+        fresh.reset()
+        forwarded = 0
+        while (answer := curl(gateway, URL, token=token)).status == 200 and forwarded < 20:
+            forwarded += 1  # SQLite and the segment may have some room of their own left
+        if answer.status == 409:  # the last room went to the attempt
+            forwarded += 1
+            answer = curl(gateway, URL, token=token)
+        assert (answer.status, answer.json()["ddgate"]["reason"]) == (503, "audit_unavailable")
+        assert len(fresh.requests()) == forwarded
+        filler.unlink()
+        wait_until(lambda: curl(gateway, URL, token=token).status == 200, what="service")
+    finally:
+        gateway.stop()
+        subprocess.run(["umount", str(gateway.state)], check=True)
+
+
+def test_i1_an_issuer_that_was_never_reached_is_found_when_it_comes_up(
+    make_gateway: MakeGateway, tmp_path: Path, fresh: StandIn
+) -> None:
+    with start_issuer(tmp_path / "issuer") as early:
+        url, token = early.url, early.token("demo-agent")
+    port = free_port()
+    issuers = [{"issuer": url, "audience": "ddgate"}]
+    gateway = make_gateway(config={"issuers": issuers, "control": {"port": port}}).start()
+    with control_of(gateway, port):
+        refused = raw_client.connect(gateway.port, f"{API}:443", [raw_client.basic(token)]).connected
+        assert refused is not None
+        assert (refused.status, refused.json()["ddgate"]["reason"]) == (503, "identity_unavailable")
+        assert refused.errors
+        problem = wait_until(lambda: _ready(port).json()["gateways"][0]["problems"].get("identity"))
+        assert url in problem
+        assert fresh.requests() == []
+        with start_issuer(tmp_path / "issuer") as late:
+            assert late.url == url
+            wait_until(lambda: curl(gateway, URL, token=token).status == 200, 40, "service")
+            wait_until(lambda: _ready(port).status_code == 200, what="readiness")
+
+
+def test_readyz_says_503_where_no_gateway_runs(make_gateway: MakeGateway) -> None:
+    port = free_port()
+    with control_of(make_gateway(config={"control": {"port": port}}), port):
+        answer = _ready(port)
+        assert (answer.status_code, answer.json()) == (503, {"ready": False, "gateways": []})
+
+
+def _in_flight(gateway: Gateway, token: str, fresh: StandIn, delay: float) -> raw_client.Tunnel:
+    tunnel = raw_client.tunnel(gateway.port, gateway.ca, headers=[raw_client.basic(token)], timeout=20)
+    target = f"/_sandbox/echo?delay={delay}"
+    tunnel.connection.sendall(raw_client.head(f"GET {target} HTTP/1.1", [("Host", API)]))
+    fresh.wait_for_requests(1)
+    return tunnel
+
+
+def test_sigterm_finishes_the_call_in_flight_refuses_new_ones_and_ends_cleanly(
+    opened: MakeGateway, issuer: Issuer, fresh: StandIn
+) -> None:
+    gateway = opened().start()
+    assert gateway.process is not None
+    token = issuer.token("demo-agent")
+    idle = raw_client.tunnel(gateway.port, gateway.ca, headers=[raw_client.basic(token)])
+    busy = _in_flight(gateway, token, fresh, 2)
+    gateway.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: not accepts(gateway.port), 5, "the listener's end")
+    refused = idle.request("GET", "/api/v1/monitor", [("Host", API)])
+    assert (refused.status, refused.json()["ddgate"]["reason"]) == (503, "draining")
+    assert gateway.process.poll() is None
+    answer = raw_client.read_answer(busy.connection)
+    assert (answer.status, dict(answer.headers)["connection"]) == (200, "close")
+    assert gateway.process.wait(10) == 0
+    kinds = [record["kind"] for record in gateway.records()]
+    assert kinds[-1] == "stopped"
+    assert kinds.count("attempted") == kinds.count("outcome") == 1
+    assert not list((gateway.state / "gateways").glob("*.json"))
+    assert "Traceback" not in gateway.log.read_text()
+
+
+def test_a_call_that_outlasts_the_drain_time_does_not_hold_the_process(
+    opened: MakeGateway, issuer: Issuer, fresh: StandIn
+) -> None:
+    gateway = opened(config={"drain": "300ms"}).start()
+    _in_flight(gateway, issuer.token("demo-agent"), fresh, 60)
+    assert gateway.stop(seconds=10) == 0
+    kinds = [record["kind"] for record in gateway.records()]
+    assert kinds[-1] == "stopped"
+    assert "attempted" in kinds
+    assert "drain time is over" in gateway.log.read_text()
+
+
+def test_a_client_whose_call_was_cut_off_by_the_stop_is_told_no_lie(
+    opened: MakeGateway, issuer: Issuer, fresh: StandIn
+) -> None:
+    gateway = opened(config={"drain": "300ms"}).start()
+    tunnel = _in_flight(gateway, issuer.token("demo-agent"), fresh, 60)
+    gateway.stop(seconds=10)
+    answer: Curled = raw_client.read_answer(tunnel.connection)
+    assert answer.status in {0, 409}, answer

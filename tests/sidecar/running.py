@@ -1,0 +1,40 @@
+"""`ddgate run` as a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+_ENTRY = (
+    "import typer; from addons.cli.run import CONTEXT_SETTINGS, run; "
+    "app = typer.Typer(add_completion=False); app.command(context_settings=CONTEXT_SETTINGS)(run); app()"
+)
+
+
+def command_line(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", _ENTRY, *arguments]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The test's own, without what would steer the run."""
+    steering = ("DDGATE_", "DD_", "DATADOG_", "SSL_CERT", "PYTHONPATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    kept = {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def ddgate_run(
+    *arguments: str, more: dict[str, str] | None = None, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command_line(*arguments),
+        env=environment(**(more or {})),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        cwd=REPOSITORY,
+    )

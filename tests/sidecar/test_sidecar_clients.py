@@ -1,0 +1,219 @@
+"""The real clients, unmodified, in `ddgate run`, against a gateway that opens TLS as Datadog."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from addons.sidecar.environment import SHIM_DIRECTORY
+from tests.sidecar.fake_gateway import Certificates, FakeGateway
+from tests.sidecar.running import ddgate_run
+
+SYNC = """
+from datadog_api_client import ApiClient, Configuration
+from datadog_api_client.v1.api.authentication_api import AuthenticationApi
+configuration = Configuration()
+{setup}
+with ApiClient(configuration) as client:
+    for _ in range(2):
+        print(AuthenticationApi(client).validate().valid)
+print(configuration.proxy, configuration.proxy_headers)
+"""
+ASYNC = """
+import asyncio
+from datadog_api_client import AsyncApiClient, Configuration
+from datadog_api_client.v1.api.authentication_api import AuthenticationApi
+async def main():
+    async with AsyncApiClient(Configuration()) as client:
+        for _ in range(2):
+            print((await AuthenticationApi(client).validate()).valid)
+asyncio.run(main())
+print(None, None)
+"""
+DATADOGPY = """
+import datadog
+datadog.initialize()
+print(datadog.api.Event.query(start=1, end=2))
+"""
+
+
+class Runner:
+    def __init__(self, gateway: FakeGateway, certificates: Certificates, token_file: Path) -> None:
+        self.gateway = gateway
+        self.token = token_file.read_text()
+        self._options = [
+            "--gateway",
+            gateway.url,
+            "--ca",
+            str(certificates.ca),
+            "--token-file",
+            str(token_file),
+        ]
+
+    def run(self, *command: str, more: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return ddgate_run(*self._options, "--strict", "--", *command, more=more)
+
+    def python(self, script: str, more: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-c", script, more=more)
+
+    def assert_used_the_gateway(self) -> None:
+        assert self.gateway.calls
+        assert {connect.fields["proxy-authorization"] for connect in self.gateway.connects} == {
+            f"Bearer {self.token}"
+        }
+        for call in self.gateway.calls:
+            assert "proxy-authorization" not in call.fields
+
+
+@pytest.fixture
+def runner(gateway: FakeGateway, certificates: Certificates, token_file: Path) -> Runner:
+    return Runner(gateway, certificates, token_file)
+
+
+@pytest.mark.parametrize("script", [SYNC.format(setup=""), ASYNC], ids=["sync", "async"])
+def test_the_api_clients_follow_unmodified(runner: Runner, script: str) -> None:
+    done = runner.python(script)
+    assert (done.stdout, done.stderr) == ("True\nTrue\nNone None\n", "")
+    runner.assert_used_the_gateway()
+    assert len(runner.gateway.calls) == 2
+    assert len(runner.gateway.connects) == 1  # one tunnel, reused
+    assert runner.gateway.calls[0].fields["dd-api-key"] == "0" * 32
+
+
+def test_without_the_shim_the_api_client_does_not_reach_the_gateway(runner: Runner) -> None:
+    """What the shim is for; and that nothing else here makes the test above pass."""
+    script = "import sys; sys.argv = ['x']; import os; del os.environ['DDGATE_RUN_PROXY']\n" + SYNC.format(
+        setup="configuration.retry_policy = __import__('urllib3').Retry(0); configuration.request_timeout = 1"
+    )
+    done = runner.python(script)
+    assert done.returncode != 0
+    assert runner.gateway.connects == []
+
+
+def test_a_proxy_that_the_program_set_stays(runner: Runner) -> None:
+    retry = "configuration.retry_policy = __import__('urllib3').Retry(0)"
+    setup = f"configuration.proxy = 'http://127.0.0.1:9'; {retry}"
+    done = runner.python(SYNC.format(setup=setup))
+    assert done.returncode != 0
+    assert "127.0.0.1" in done.stderr
+    assert runner.gateway.connects == []
+
+
+def test_a_program_that_clears_its_proxy_variables_still_follows(runner: Runner) -> None:
+    clear = "import os\nfor name in ('HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'): del os.environ[name]\n"
+    done = runner.python(clear + SYNC.format(setup=""))
+    assert done.stdout.startswith("True\n"), done.stderr
+    runner.assert_used_the_gateway()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import requests; print(requests.get(URL).json())",
+        "import httpx; print(httpx.get(URL).json())",
+        "import json, urllib.request; print(json.load(urllib.request.urlopen(URL)))",
+    ],
+    ids=["requests", "httpx", "urllib"],
+)
+def test_common_python_clients_follow(runner: Runner, script: str) -> None:
+    done = runner.python(f"URL = 'https://api.datadoghq.com/api/v1/validate'; {script}")
+    assert done.stdout == "{'valid': True}\n", done.stderr
+    runner.assert_used_the_gateway()
+
+
+def test_datadogpy_follows(runner: Runner) -> None:
+    done = runner.python(DATADOGPY)
+    assert "'valid': True" in done.stdout, done.stderr
+    runner.assert_used_the_gateway()
+
+
+@pytest.mark.parametrize("arguments", ["-sS", "-sS --http1.0", "-sS --http2"])
+def test_curl_follows(runner: Runner, arguments: str) -> None:
+    done = runner.run("curl", *arguments.split(), "https://api.datadoghq.com/api/v1/validate")
+    assert json.loads(done.stdout) == {"valid": True}
+    runner.assert_used_the_gateway()
+
+
+def test_the_next_sitecustomize_runs_with_the_shim_in_place(runner: Runner, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n'DDGATE_RUN_PROXY' in os.environ and "
+        "print('next', __name__, __file__, sys.modules['sitecustomize'].__file__ == __file__)\n"
+    )
+    done = runner.python(SYNC.format(setup=""), more={"PYTHONPATH": str(tmp_path)})
+    first, *rest = done.stdout.splitlines()
+    assert first == f"next sitecustomize {tmp_path / 'sitecustomize.py'} True"
+    assert rest[0] == "True"
+    assert done.stderr == ""
+
+
+def test_a_sitecustomize_that_runs_the_next_itself_meets_no_circle(runner: Runner, tmp_path: Path) -> None:
+    """As ddtrace-run does: it puts its own directory first and imports what it hides."""
+    first, last = tmp_path / "first", tmp_path / "last"
+    for directory in (first, last):
+        directory.mkdir()
+    (first / "sitecustomize.py").write_text(
+        "import os, sys\nhere = os.path.dirname(__file__)\n"
+        "sys.path.remove(here)\nmine = sys.modules.pop('sitecustomize')\n"
+        "import sitecustomize\nsys.path.insert(0, here)\nprint('first')\n"
+    )
+    (last / "sitecustomize.py").write_text("import os\n'DDGATE_RUN_PROXY' in os.environ and print('last')\n")
+    script = f'PYTHONPATH={first}:$PYTHONPATH exec {sys.executable} -c "$0"'
+    done = runner.run("sh", "-c", script, SYNC.format(setup=""), more={"PYTHONPATH": str(last)})
+    assert done.stdout.splitlines()[:3] == ["last", "first", "True"], done.stderr
+    assert done.stderr == ""
+
+
+def test_a_failing_next_sitecustomize_is_pythons_to_report_and_the_shim_holds(
+    runner: Runner, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("raise RuntimeError('mine')\n")
+    done = runner.python(SYNC.format(setup=""), more={"PYTHONPATH": str(tmp_path)})
+    assert done.stdout.startswith("True\n")
+    assert "RuntimeError: mine" in done.stderr
+    assert "ddgate" not in done.stderr.replace("ddgate run --", "")
+
+
+def test_the_shim_is_silent_and_light_in_a_program_without_datadog(runner: Runner) -> None:
+    names = "'urllib.parse', 'base64', 'typing', 'addons', 'json'"
+    script = f"import sys; print([name for name in ({names}) if name in sys.modules])"
+    done = runner.run(sys.executable, "-S", "-c", script)
+    without = done.stdout
+    assert runner.python(script).stdout == without
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.11", "3.13", "3.14"])
+def test_the_shim_works_on_other_pythons(version: str, tmp_path: Path) -> None:
+    """Against a package of the same shape: the real one is only installed for this interpreter."""
+    installed = [str(path.parent) for path in Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
+    found = shutil.which(f"python{version}", path=os.pathsep.join((*installed, os.environ["PATH"]))) or ""
+    if subprocess.run([found or "false", "-c", ""], capture_output=True, check=False).returncode != 0:
+        pytest.skip(f"no python{version} here")
+    package = tmp_path / "datadog_api_client"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "rest.py").write_text(
+        "class RESTClientObject:\n    def __init__(self, configuration, pools_size=4):\n"
+        "        c = configuration\n"
+        "        self.seen = (c.proxy, c.proxy_headers, c.ssl_ca_cert, c.host)\n"
+    )
+    script = (
+        "from datadog_api_client.rest import RESTClientObject\n"
+        "class C:\n    proxy = proxy_headers = ssl_ca_cert = None\n    host = 'h'\n"
+        "print(RESTClientObject(C(), pools_size=1).seen)"
+    )
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": f"{SHIM_DIRECTORY}:{tmp_path}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "DDGATE_RUN_PROXY": "http://ddgate:s@127.0.0.1:1",
+        "DDGATE_RUN_CA": "/b",
+    }
+    done = subprocess.run([found, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    headers = {"proxy-authorization": "Basic ZGRnYXRlOnM="}
+    assert (done.stdout, done.stderr) == (f"{('http://127.0.0.1:1', headers, '/b', 'h')}\n", "")
