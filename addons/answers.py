@@ -3,6 +3,7 @@ Datadog clients look for an error; what else they might meet (HTML, another JSON
 
 from __future__ import annotations
 
+import copy
 import json
 
 from mitmproxy import http
@@ -22,6 +23,8 @@ WITHHELD = Refusal(
     "the call ran; its answer is withheld",
     "don't repeat the call; tell the gateway's operator the call id",
 )
+
+_NO_ID = "0" * 26  # as long as every call id, so that the template's length holds
 
 
 def error_body(refusal: Refusal, call_id: str | None = None) -> bytes:
@@ -50,6 +53,27 @@ def response_of(refusal: Refusal, call_id: str | None = None, *, head_only: bool
         b"" if head_only else error_body(refusal, call_id),
         http.Headers(headers),
     )
+
+
+class Standing:
+    """An answer that is put into every flow, and nearly always taken out again: made by copying, because
+    building one costs more than the stage that replaces it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self._template = response_of(refusal, _NO_ID)
+        self._body = self._template.raw_content or b""
+
+    def response(self, call_id: str, *, head_only: bool = False) -> http.Response:
+        made = copy.copy(self._template)
+        made.data = copy.copy(self._template.data)
+        made.data.headers = http.Headers(
+            [
+                (name, call_id.encode() if name == b"X-DDGate-Call" else value)
+                for name, value in self._template.headers.fields
+            ]
+        )
+        made.data.content = b"" if head_only else self._body.replace(_NO_ID.encode(), call_id.encode())
+        return made
 
 
 def refuse(flow: http.HTTPFlow, call: Call, refusal: Refusal) -> None:

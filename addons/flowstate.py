@@ -1,7 +1,7 @@
 """What ddgate knows of one flow while it lives, typed; and what people may read of it in a recording.
 
 The live state hangs on the flow object itself (weakly), never in `flow.metadata`: metadata is saved and
-replayed, so nothing decides by it. `describe` is the one place that writes metadata, on the recorded copy.
+replayed, so nothing decides by it. `describe` is the one place that makes metadata, for recordings.
 """
 
 from __future__ import annotations
@@ -169,10 +169,17 @@ def close_tunnel(client: connection.Client) -> None:
     _tunnels.pop(client, None)
 
 
-def describe(recorded: http.HTTPFlow, call: Call) -> None:
-    """Writes who, what and which verdict into a recorded copy's metadata and comment, for people and
-    filters (`~meta`, `~comment`)."""
-    facts: dict[str, str | int | float | bool | None] = {"ddgate.call": call.id}
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a recorded flow says of itself to people and filters (`~meta`, `~comment`, `~marker`)."""
+
+    metadata: Mapping[str, str | int | bool]
+    comment: str
+    marker: str
+
+
+def describe(call: Call, method: str) -> Description:
+    facts: dict[str, str | int | bool] = {"ddgate.call": call.id}
     who = "nobody"
     if (principal := call.principal) is not None:
         who = principal.subject
@@ -187,7 +194,7 @@ def describe(recorded: http.HTTPFlow, call: Call) -> None:
     if call.operation is not None:
         facts["ddgate.operation"] = call.operation.name
         facts["ddgate.risk"] = call.operation.risk.value
-    verdict = "no verdict"
+    verdict, marker = "no verdict", ""
     if (decision := call.decision) is not None:
         facts["ddgate.effect"] = decision.effect.value
         facts["ddgate.rule"] = decision.rule or ""
@@ -197,14 +204,13 @@ def describe(recorded: http.HTTPFlow, call: Call) -> None:
     if call.refusal is not None:
         facts["ddgate.reason"] = call.refusal.reason.value
         facts["ddgate.refused"] = True
-        verdict = f"refused {call.refusal.reason.value} {call.refusal.rule or ''}".rstrip()
-        recorded.marked = ":no_entry:"
-    findings = sum(
-        sum(stored.findings.values()) for stored in (call.stored_request, call.stored_answer) if stored
-    )
+        verdict, marker = f"refused {call.refusal.reason.value} {call.refusal.rule or ''}".rstrip(), ":no_entry:"
+    findings = 0
+    for stored in (call.stored_request, call.stored_answer):
+        if stored is not None and stored.findings:
+            findings += sum(stored.findings.values())
     facts["ddgate.findings"] = findings
-    if findings and not recorded.marked:
-        recorded.marked = ":see_no_evil:"
-    what = call.operation.name if call.operation else recorded.request.method
-    recorded.metadata.update(facts)
-    recorded.comment = f"{who} · {what} · {verdict} · {call.id}"
+    if findings and not marker:
+        marker = ":see_no_evil:"
+    what = call.operation.name if call.operation else method
+    return Description(facts, f"{who} · {what} · {verdict} · {call.id}", marker)

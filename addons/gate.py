@@ -9,10 +9,14 @@ from mitmproxy import http
 from mitmproxy.proxy import server_hooks
 
 from addons import flowstate
-from addons.answers import NOT_PERMITTED, WITHHELD, response_of
+from addons.answers import NOT_PERMITTED, WITHHELD, Standing, response_of
 from addons.flowstate import ANSWER_STAGES, REQUEST_STAGES, TUNNEL_STAGES
 
 _NOT_DIALLED = "ddgate: the connection was not permitted"
+
+
+def _is_head(flow: http.HTTPFlow) -> bool:
+    return flow.request.method == "HEAD"
 
 
 class DefaultDeny:
@@ -20,15 +24,19 @@ class DefaultDeny:
     of the upstream out of the flow.
     """
 
+    def __init__(self) -> None:
+        self._refused = Standing(NOT_PERMITTED)
+        self._withheld = Standing(WITHHELD)
+
     def http_connect(self, flow: http.HTTPFlow) -> None:
-        flow.response = response_of(NOT_PERMITTED, flowstate.call_of(flow).id)
+        flow.response = self._refused.response(flowstate.call_of(flow).id, head_only=_is_head(flow))
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        flow.response = response_of(NOT_PERMITTED, flowstate.call_of(flow).id)
+        flow.response = self._refused.response(flowstate.call_of(flow).id, head_only=_is_head(flow))
 
     def request(self, flow: http.HTTPFlow) -> None:
         if flow.response is None:
-            flow.response = response_of(NOT_PERMITTED, flowstate.call_of(flow).id)
+            flow.response = self._refused.response(flowstate.call_of(flow).id, head_only=_is_head(flow))
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         if data.server.error is None:
@@ -42,7 +50,7 @@ class DefaultDeny:
         call = flowstate.call_of(flow)
         if call.released:
             call.answer = flow.response
-            flow.response = response_of(WITHHELD, call.id, head_only=flow.request.method == "HEAD")
+            flow.response = self._withheld.response(call.id, head_only=_is_head(flow))
 
 
 class Release:

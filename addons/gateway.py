@@ -14,6 +14,7 @@ from mitmproxy import exceptions, master, options
 from mitmproxy.addons import core, errorcheck, next_layer, proxyserver, tlsconfig
 
 from addons.chain import Chain
+from addons.dispatch import TabledAddons
 from addons.gateway_problem import GatewayProblem
 from addons.lifecycle import Lifecycle
 from addons.runtime import Runtime
@@ -30,9 +31,10 @@ class _TlsConfig(tlsconfig.TlsConfig):
 async def _serve(runtime: Runtime) -> None:
     opts = options.Options()
     gateway = master.Master(opts)
+    gateway.addons = addons = TabledAddons(gateway)
     chain = Chain(runtime)
     try:
-        gateway.addons.add(
+        addons.add(
             core.Core(),
             proxyserver.Proxyserver(),
             next_layer.NextLayer(),
@@ -40,7 +42,7 @@ async def _serve(runtime: Runtime) -> None:
             errorcheck.ErrorCheck(),
         )
         # Before TlsConfig, so that hosts with a CA of their own are served first.
-        gateway.addons.chain.insert(3, gateway.addons.register(chain))
+        addons.insert(3, chain)
         opts.update(mode=["regular"])
     except exceptions.OptionsError as error:
         raise GatewayProblem(str(error)) from None

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from weakref import WeakSet
 
 from mitmproxy import ctx, http
@@ -61,7 +61,6 @@ class Lifecycle:
         self._listen = listen
         self._flows: WeakSet[http.HTTPFlow] = WeakSet()
         self._tasks: list[asyncio.Task[None]] = []
-        self._probed_at = 0.0
         self.is_draining = False
 
     @property
@@ -106,8 +105,8 @@ class Lifecycle:
         self.is_draining = True
         if (proxy := ctx.master.addons.get("proxyserver")) is not None:
             await proxy.servers.update([])
-        deadline = time() + seconds
-        while self.calls_in_flight and time() < deadline:
+        deadline = monotonic() + seconds
+        while self.calls_in_flight and monotonic() < deadline:
             await asyncio.sleep(0.02)
         if self.calls_in_flight:
             logger.warning("stopping with %d calls under way: drain time is over", self.calls_in_flight)
@@ -123,18 +122,19 @@ class Lifecycle:
         elif self._checks["options"]() is not None:
             refuse(flow, call, _NOT_READY)
 
-    async def _probe(self) -> None:
-        """Finds out on an idle gateway, too, that records can't be written, or can be again."""
-        now = time()
-        if self._journal.healthy() and now - self._probed_at < _PROBE_INTERVAL:
-            return
-        self._probed_at = now
-        with suppress(JournalUnavailable):
-            await self._journal.probe()
+    async def _keep_probing(self) -> None:
+        """Finds out on an idle gateway, too, that records can't be written, or can be again. On its own: a probe
+        may wait for seconds, and the status must be told meanwhile."""
+        probed_at = -_PROBE_INTERVAL
+        while True:
+            if not self._journal.healthy() or monotonic() - probed_at >= _PROBE_INTERVAL:
+                probed_at = monotonic()
+                with suppress(JournalUnavailable):
+                    await self._journal.probe()
+            await asyncio.sleep(_RETRY_INTERVAL)
 
     async def _tell_status(self) -> None:
         while True:
-            await self._probe()
             problems = await asyncio.to_thread(self.problems)
             status = GatewayStatus(
                 pid=os.getpid(),

@@ -22,6 +22,7 @@ from addons.flowstate import Call, Stage, StoredMessage
 
 # Larger bodies are masked in a thread, so that other calls go on meanwhile.
 _IN_THREAD = 128 * 1024
+_MAX_CLEAN = 4096
 _READS = frozenset({Risk.READ, Risk.SENSITIVE_READ})
 
 _ANSWER_TOO_COMPLEX = Refusal(
@@ -50,6 +51,8 @@ class Redaction:
     def __init__(self, scrubbers: Mapping[str, Scrubber], digest_key: bytes) -> None:
         self._scrubbers = scrubbers
         self._digest_key = digest_key
+        # Fields without a finding: most requests of a client repeat them. One that holds a secret is never kept.
+        self._clean: set[tuple[bytes, bytes]] = set()
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Keeps what a refused CONNECT asked for, so that the trail can tell."""
@@ -118,7 +121,7 @@ class Redaction:
     async def _storable(self, message: http.Message, body: bytes, *, is_masked: bool) -> StoredMessage:
         """`body` is the message's decoded body; one that was masked before it was forwarded is not read again."""
         raw = message.raw_content or b""
-        headers, findings = self._scrubbers["secrets"].scrub_headers(message.headers.fields)
+        headers, findings = self._scrub_headers(message.headers.fields)
         counted = Counter(findings)
         content = raw
         if body and not is_masked:
@@ -130,6 +133,23 @@ class Redaction:
             if scrubbed.changed:
                 content = encode_body(scrubbed.data, message.headers.get("content-encoding"))
         return StoredMessage(tuple(headers), content, len(raw), _sha256(content), findings=dict(counted))
+
+    def _scrub_headers(
+        self, fields: Iterable[tuple[bytes, bytes]]
+    ) -> tuple[list[tuple[bytes, bytes]], Mapping[str, int]]:
+        masked, findings = [], Counter[str]()
+        for field in fields:
+            if field in self._clean:
+                masked.append(field)
+                continue
+            (done,), found = self._scrubbers["secrets"].scrub_headers([field])
+            masked.append(done)
+            findings.update(found)
+            if done == field and not found:
+                if len(self._clean) >= _MAX_CLEAN:
+                    self._clean.clear()
+                self._clean.add(field)
+        return masked, findings
 
     def _unstored(self, stored: StoredMessage, message: http.Message) -> StoredMessage:
         mac = hmac.digest(self._digest_key, message.raw_content or b"", "sha256").hex()

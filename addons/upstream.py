@@ -83,9 +83,13 @@ class Upstream:
         return list(found)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """Refuses what is no Datadog host on its HTTPS port, whoever asked for it."""
+        """Refuses what is no Datadog host on its HTTPS port, whoever asked for it, and everything as long as names
+        are not resolved here: mitmproxy listens a moment before it says that it is running."""
         address = data.server.address
         name = hosts.normalise_host(address[0]) if address else None
+        if self._original is None:
+            data.server.error = "ddgate is not running yet"
+            return
         if address is None or name is None or hosts.lookup(name) is None or address[1] != HTTPS:
             data.server.error = "ddgate dials Datadog's hosts only"
             return

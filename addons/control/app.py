@@ -19,7 +19,8 @@ def _as_json(status: GatewayStatus, now: float) -> dict[str, object]:
     problems = dict(status.problems)
     if stuck:
         problems["process"] = (
-            f"no sign of life for {now - status.time:.0f} s; look at its log, then restart it"
+            f"no sign of life for {now - status.time:.0f} s: it hangs, or can't write to the state directory; "
+            "see whether its disk is full, look at its log, then restart it"
         )
     return {
         "pid": status.pid,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import tornado.httpserver
@@ -21,10 +20,6 @@ from addons.inspector.web import InspectorApplication
 _log = logging.getLogger(__name__)
 
 _LARGEST_REQUEST = 1024 * 1024  # nothing is uploaded
-
-
-# mitmproxy's has no types.
-_broadcast: Callable[..., None] = mitmweb.ClientConnection.broadcast
 
 
 class InspectorMaster(mitmproxy_master.Master):
@@ -43,7 +38,7 @@ class InspectorMaster(mitmproxy_master.Master):
         self.view.sig_view_refresh.connect(self._refreshed)
         self.events = eventstore.EventStore()
         self.events.sig_add.connect(self._logged)
-        self.addons.add(core.Core(), self.view, self.events)  # type: ignore[no-untyped-call]  # mitmproxy's own
+        self.addons.add(core.Core(), self.view, self.events)
         self.app = InspectorApplication(self, password)
         self._feed = Feed(recordings, self.view, limits)
         self._server = tornado.httpserver.HTTPServer(self.app, max_buffer_size=_LARGEST_REQUEST)
@@ -74,10 +69,10 @@ class InspectorMaster(mitmproxy_master.Master):
         mitmweb.ClientConnection.broadcast_flow("flows/update", flow)
 
     def _removed(self, flow: flow.Flow, index: int) -> None:  # noqa: ARG002 - the signal's form
-        _broadcast(type="flows/remove", payload=flow.id)
+        mitmweb.ClientConnection.broadcast(type="flows/remove", payload=flow.id)
 
     def _refreshed(self) -> None:
         mitmweb.ClientConnection.broadcast_flow_reset()
 
     def _logged(self, entry: log.LogEntry) -> None:
-        _broadcast(type="events/add", payload=mitmweb.logentry_to_json(entry))
+        mitmweb.ClientConnection.broadcast(type="events/add", payload=mitmweb.logentry_to_json(entry))

@@ -30,7 +30,7 @@ _PAGE_SETTINGS = {
 }
 
 
-class Refused(mitmweb.RequestHandler):  # type: ignore[no-untyped-call]  # mitmproxy's __init_subclass__
+class Refused(mitmweb.RequestHandler):
     """Answers every method with 403, and to those without the password nothing else either."""
 
     def get(self, **_: str) -> None:
@@ -43,7 +43,7 @@ class Refused(mitmweb.RequestHandler):  # type: ignore[no-untyped-call]  # mitmp
         """Allow the request as far as its refusal, so that a missing token isn't what it is told."""
 
 
-class Options(Refused):  # type: ignore[no-untyped-call]  # mitmproxy's __init_subclass__
+class Options(Refused):
     """No options are shown or set. The refusal carries what the page needs for its table, constants all."""
 
     def get(self, **_: str) -> None:
@@ -51,13 +51,13 @@ class Options(Refused):  # type: ignore[no-untyped-call]  # mitmproxy's __init_s
         self.write(_PAGE_SETTINGS)
 
 
-class FlowContent(mitmweb.FlowContent):  # type: ignore[no-untyped-call]  # mitmproxy's __init_subclass__
+class FlowContent(mitmweb.FlowContent):
     """Downloading a body; not replacing it."""
 
     post = Refused.get  # type: ignore[assignment]  # mitmweb's own takes the body's new content
 
 
-class State(mitmweb.RequestHandler):  # type: ignore[no-untyped-call]  # mitmproxy's __init_subclass__
+class State(mitmweb.RequestHandler):
     """What the page wants to know of its server: there is no proxy in this process."""
 
     def get(self) -> None:

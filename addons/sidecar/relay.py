@@ -67,6 +67,7 @@ class Tunnel:
         self._last = Direction.DOWN
         self._last_at = time.monotonic()
         self._ended: Direction | None = None
+        self._side_ended = asyncio.Event()
 
     async def run(self) -> None:
         """Return when both sides are done, one broke, or the tunnel was closed; both are closed then."""
@@ -95,14 +96,18 @@ class Tunnel:
             return False
         self._moved(direction)
         self._ended = direction
+        self._side_ended.set()
         return True
 
     def _moved(self, direction: Direction) -> None:
         self._last, self._last_at = direction, time.monotonic()
 
     async def _watch(self) -> bool:
-        while (left := self._seconds_left()) > 0:  # noqa: ASYNC110 - it waits for time to pass, not for an event
-            await asyncio.sleep(min(left, _LONGEST_NAP))
+        while (left := self._seconds_left()) > 0:
+            self._side_ended.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _LONGEST_NAP)):
+                    await self._side_ended.wait()
         return True
 
     def _seconds_left(self) -> float:

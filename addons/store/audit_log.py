@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -114,9 +115,7 @@ class AuditLog:
                         f"The audit log {path} is gone.",
                         "Put the file back, or restart the gateway to begin a new log.",
                     )
-                # Never opened and closed directly: closing any descriptor of a SQLite file drops the locks
-                # that another connection of this process holds on it.
-                create_private_file(path, b"")
+                create_private_file(path, _empty_log(path.parent))
             connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=rw",
                 uri=True,
@@ -242,51 +241,49 @@ def explain(path: Path, error: OSError | sqlite3.Error) -> AuditLogUnusable:
     )
 
 
-def check_version(path: Path, connection: sqlite3.Connection) -> bool:
-    """Tell a log of this version (True) from a database with nothing in it yet (False).
+def check_version(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise `AuditLogUnusable` unless this is an audit log of this version.
 
-    Raises `AuditLogUnusable` for another version or another program's database, sqlite3.Error for a file
-    that is no database.
+    Raises sqlite3.Error for a file that is no database.
     """
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
-    if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
-        return True
-    if application == APPLICATION_ID:
+    if application != APPLICATION_ID:
+        raise AuditLogUnusable(
+            f"{path} is not an audit log of ddgate's.",
+            "Move the file away, or name another state directory.",
+        )
+    if version != SCHEMA_VERSION:
         raise AuditLogUnusable(
             f"The audit log {path} has schema version {version}; this ddgate uses {SCHEMA_VERSION}.",
             "Use the ddgate that wrote it, or another state directory.",
         )
-    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise AuditLogUnusable(
-            f"{path} is a SQLite database, but not an audit log of ddgate's.",
-            "Move the file away, or name another state directory.",
-        )
-    return False
+
+
+def _empty_log(directory: Path) -> bytes:
+    """Make the bytes of a log without records.
+
+    Made aside and put in place whole, so that processes that start at once never see half a schema or meet
+    in the change to write-ahead logging, which waits for nobody.
+    """
+    with tempfile.TemporaryDirectory(prefix=".new-audit-log-", dir=directory) as aside:
+        path = Path(aside) / "log"
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(_SCHEMA)
+        return path.read_bytes()
 
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA journal_size_limit = 67108864")  # a WAL that once grew gives its space back
-    if not check_version(path, connection):
-        # Only the first process changes the mode; it sticks to the file. BEGIN IMMEDIATE first: of several
-        # that start at once, the others wait for it instead of failing on the change of mode.
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if not check_version(path, connection):
-                for statement in _SCHEMA.split(";")[:-1]:
-                    connection.execute(statement)
-            connection.execute("COMMIT")
-        except (AuditLogUnusable, sqlite3.Error):
-            connection.execute("ROLLBACK")
-            raise
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
-            raise AuditLogUnusable(
-                f"The audit log {path} can't use write-ahead logging (its mode stays {mode}).",
-                "Put the state directory on a local disk.",
-            )
+    check_version(path, connection)
+    mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    if mode != "wal":
+        raise AuditLogUnusable(
+            f"The audit log {path} isn't in write-ahead logging mode ({mode}).",
+            "Put the state directory on a local disk; if it is on one, restore the file from a backup.",
+        )
     # WAL files appear with the first write; they must exist before their identity is noted.
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("COMMIT")

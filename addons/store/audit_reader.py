@@ -70,8 +70,8 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=3.0, isolation_level=None
         )
         with contextlib.closing(connection):
-            # Empty: a writer has made the file and not the table yet.
-            yield connection if check_version(path, connection) else None
+            check_version(path, connection)
+            yield connection
     except sqlite3.Error as error:
         if not path.exists():  # gone since we looked
             raise AuditLogUnusable(f"The audit log {path} is gone.", "Put the file back.") from None

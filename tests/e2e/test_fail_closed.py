@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,12 @@ import httpx
 import pytest
 
 from tests.e2e import raw_client
-from tests.e2e.gateway_process import Curled, Gateway, accepts, curl, free_port, wait_until
+from tests.e2e.gateway_process import Gateway, accepts, curl, free_port, wait_until
 from tests.e2e.open_policy import write_open_policy
 from tests.sandbox_processes import Issuer, StandIn, start_issuer
 
 API = "api.datadoghq.com"
 URL = f"https://{API}/api/v1/monitor"
-# Root obeys no mode bits; without this capability it does.
-WITHOUT_OVERRIDE = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
-GATEWAY = (sys.executable, "-m", "addons.cli.main", "gateway")
 
 type MakeGateway = Callable[..., Gateway]
 
@@ -51,14 +47,6 @@ def a_file_for_recordings(gateway: Gateway) -> Iterator[None]:
     yield
     recordings.unlink()
     away.rename(recordings)
-
-
-@contextmanager
-def unwritable_recordings(gateway: Gateway) -> Iterator[None]:
-    recordings = gateway.state / "recordings"
-    recordings.chmod(0o500)
-    yield
-    recordings.chmod(0o700)
 
 
 @contextmanager
@@ -98,15 +86,14 @@ def no_room_for_files(gateway: Gateway) -> Iterator[None]:
     resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
 
 
-FAULTS = [a_file_for_recordings, unwritable_recordings, a_locked_log, another_log, no_log, no_room_for_files]
-
-
-def _obeying_modes() -> Sequence[str]:
-    if os.geteuid() != 0:
-        return GATEWAY
-    if shutil.which("setpriv") is None:
-        pytest.skip("root obeys no mode bits, and setpriv is not here to change that")
-    return (*WITHOUT_OVERRIDE, *GATEWAY)
+# Each with what `/readyz` calls it. A process that can't write its status file is told by its silence.
+FAULTS = [
+    (a_file_for_recordings, "audit"),
+    (a_locked_log, "audit"),
+    (another_log, "audit"),
+    (no_log, "audit"),
+    (no_room_for_files, "process"),
+]
 
 
 def _ready(port: int) -> httpx.Response:
@@ -116,7 +103,11 @@ def _ready(port: int) -> httpx.Response:
 @contextmanager
 def control_of(gateway: Gateway, port: int) -> Iterator[None]:
     command = [sys.executable, "-m", "addons.cli.main", "control"]
-    environment = {**os.environ, "DDGATE_CONFIG": str(gateway.config_path), "DDGATE_STATE": str(gateway.state)}
+    environment = {
+        **os.environ,
+        "DDGATE_CONFIG": str(gateway.config_path),
+        "DDGATE_STATE": str(gateway.state),
+    }
     with (gateway.directory / "control.log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
@@ -127,13 +118,13 @@ def control_of(gateway: Gateway, port: int) -> Iterator[None]:
         process.wait(10)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("fault", "told_as"), FAULTS)
 def test_i2_what_cannot_be_recorded_is_not_forwarded_and_service_comes_back_by_itself(
-    make_gateway: MakeGateway, issuer: Issuer, fresh: StandIn, fault: Callable[[Gateway], Any]
+    make_gateway: MakeGateway, issuer: Issuer, fresh: StandIn, fault: Callable[[Gateway], Any], told_as: str
 ) -> None:
     port = free_port()
     config = {"control": {"port": port}}
-    gateway = make_gateway(config=config, command=_obeying_modes()).start()
+    gateway = make_gateway(config=config).start()
     token = issuer.token("demo-agent")
     with control_of(gateway, port):
         wait_until(lambda: _ready(port).status_code == 200, what="readiness")
@@ -143,7 +134,8 @@ def test_i2_what_cannot_be_recorded_is_not_forwarded_and_service_comes_back_by_i
             assert refused.errors
             assert fresh.requests() == []
             answer = wait_until(lambda: (one := _ready(port)).status_code == 503 and one, what="the problem")
-            assert answer.json()["gateways"][0]["problems"]["audit"]
+            (problems,) = [one["problems"] for one in answer.json()["gateways"]]
+            assert set(problems) == {told_as}, problems
             alive = httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=10, trust_env=False)
             assert alive.status_code == 200
         wait_until(lambda: _ready(port).status_code == 200, 20, "readiness again")
@@ -179,7 +171,7 @@ def test_abuse_38_a_full_disk_refuses_calls_until_there_is_room(
 ) -> None:
     gateway = make_gateway()
     gateway.state.mkdir(mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m,mode=0700", "tmpfs", str(gateway.state)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=72m,mode=0700", "tmpfs", str(gateway.state)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("this machine lets nobody mount")
     try:
@@ -187,18 +179,11 @@ def test_abuse_38_a_full_disk_refuses_calls_until_there_is_room(
         token = issuer.token("demo-agent")
         assert curl(gateway, URL, token=token).status == 200
         filler = gateway.state / "filler"
-        with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-            while file.write(b"\0" * 4096):
-                pass
+        filler.write_bytes(b"\0" * (16 << 20))
         fresh.reset()
-        forwarded = 0
-        while (answer := curl(gateway, URL, token=token)).status == 200 and forwarded < 20:
-            forwarded += 1  # SQLite and the segment may have some room of their own left
-        if answer.status == 409:  # the last room went to the attempt
-            forwarded += 1
-            answer = curl(gateway, URL, token=token)
-        assert (answer.status, answer.json()["ddgate"]["reason"]) == (503, "audit_unavailable")
-        assert len(fresh.requests()) == forwarded
+        refused = curl(gateway, URL, token=token)
+        assert (refused.status, refused.json()["ddgate"]["reason"]) == (503, "audit_unavailable")
+        assert fresh.requests() == []
         filler.unlink()
         wait_until(lambda: curl(gateway, URL, token=token).status == 200, what="service")
     finally:
@@ -270,19 +255,11 @@ def test_a_call_that_outlasts_the_drain_time_does_not_hold_the_process(
     opened: MakeGateway, issuer: Issuer, fresh: StandIn
 ) -> None:
     gateway = opened(config={"drain": "300ms"}).start()
-    _in_flight(gateway, issuer.token("demo-agent"), fresh, 60)
+    tunnel = _in_flight(gateway, issuer.token("demo-agent"), fresh, 60)
     assert gateway.stop(seconds=10) == 0
+    answer = raw_client.read_answer(tunnel.connection)
+    assert answer.status == 0, answer  # no answer at all: nobody knows whether the call ran
     kinds = [record["kind"] for record in gateway.records()]
     assert kinds[-1] == "stopped"
     assert "attempted" in kinds
     assert "drain time is over" in gateway.log.read_text()
-
-
-def test_a_client_whose_call_was_cut_off_by_the_stop_is_told_no_lie(
-    opened: MakeGateway, issuer: Issuer, fresh: StandIn
-) -> None:
-    gateway = opened(config={"drain": "300ms"}).start()
-    tunnel = _in_flight(gateway, issuer.token("demo-agent"), fresh, 60)
-    gateway.stop(seconds=10)
-    answer: Curled = raw_client.read_answer(tunnel.connection)
-    assert answer.status in {0, 409}, answer

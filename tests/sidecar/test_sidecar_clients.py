@@ -106,7 +106,8 @@ def test_a_proxy_that_the_program_set_stays(runner: Runner) -> None:
 
 
 def test_a_program_that_clears_its_proxy_variables_still_follows(runner: Runner) -> None:
-    clear = "import os\nfor name in ('HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'): del os.environ[name]\n"
+    names = "('HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy')"
+    clear = f"import os\nfor name in {names}: del os.environ[name]\n"
     done = runner.python(clear + SYNC.format(setup=""))
     assert done.stdout.startswith("True\n"), done.stderr
     runner.assert_used_the_gateway()

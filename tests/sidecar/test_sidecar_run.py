@@ -87,17 +87,26 @@ def test_ctrl_c_on_a_terminal_reaches_the_command_once(
         "print('got', len(got))"
     )
     command = command_line(*options(gateway, certificates, token_file), "--", sys.executable, "-c", agent)
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(REPOSITORY)
-        os.execve(command[0], command, environment())  # noqa: S606 - the command of this test
+    terminal, end = pty.openpty()
+    take_it = "import fcntl, os, sys, termios as t; fcntl.ioctl(0, t.TIOCSCTTY, 0)"
+    take_it += "; os.execv(sys.argv[1], sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", take_it, *command],
+        env=environment(),
+        cwd=REPOSITORY,
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        start_new_session=True,
+    )
+    os.close(end)
     output = b""
     while b"got" not in output:
         output += os.read(terminal, 1024)
         if output.endswith(b"ready\r\n"):
             os.write(terminal, b"\x03")
     assert b"got 1\r\n" in output
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert process.wait(10) == 0
     os.close(terminal)
 
 

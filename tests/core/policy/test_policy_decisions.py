@@ -238,3 +238,10 @@ def test_messages_hold_no_value_of_the_request() -> None:
         decision = decide(rules or "  []", asks(("Force", "s3cret")))
         assert "s3cret" not in decision.message
         assert "alice" not in decision.message
+
+
+def test_of_the_rules_that_match_the_first_by_id_decides() -> None:
+    for effect in ("allow", "deny"):
+        rules = [f"- {{id: z, effect: {effect}}}"]
+        rules += [f"- {{id: {each}, effect: {effect}, who: {{groups: [{each}]}}}}" for each in "cba"]
+        assert decide("\n".join(rules), by("a", "b", "c")).rule == "a"
