@@ -1,5 +1,6 @@
 """The answers that ddgate makes itself. Every one is JSON with an `errors` list, the shape in which all
-Datadog clients look for an error; what else they might meet (HTML, another JSON) crashes some of them."""
+Datadog clients look for an error; what else they might meet (HTML, another JSON) crashes some of them.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ def response_of(refusal: Refusal, call_id: str | None = None, *, head_only: bool
 
 class Standing:
     """An answer that is put into every flow, and nearly always taken out again: made by copying, because
-    building one costs more than the stage that replaces it."""
+    building one costs more than the stage that replaces it.
+    """
 
     def __init__(self, refusal: Refusal) -> None:
         self._template = response_of(refusal, _NO_ID)

@@ -1,5 +1,6 @@
 """No record, no forward: `attempted` is durable before a request leaves, `outcome` before the agent has the
-whole answer, and every refusal is a record too."""
+whole answer, and every refusal is a record too.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +86,7 @@ class Audit:
         call.clearances.add(Stage.AUDIT)
 
     async def error(self, flow: http.HTTPFlow) -> None:
-        """The call ended without an answer: refused by mitmproxy itself, broken off, or left by the client."""
+        """The call ended without an answer: refused by mitmproxy itself, broken off, or left by its client."""
         call = flowstate.call_of(flow)
         if call.closed:
             return
@@ -149,7 +150,8 @@ def _facts(flow: http.HTTPFlow, call: Call) -> CallFacts:
 
 def _as_json(stored: StoredMessage) -> Json:
     """The redacted request as it will be sent, less the credential: enough to say later what ran, even if
-    the recording of its answer never came to be."""
+    the recording of its answer never came to be.
+    """
     headers: list[Json] = [
         [name.decode("latin-1"), value.decode("latin-1")] for name, value in stored.headers
     ]

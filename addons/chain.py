@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mitmproxy import ctx, exceptions
+from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
 from addons import logs, options_guard, wire_errors
@@ -30,6 +30,7 @@ from addons.policy import Policy
 from addons.recorder import Recorder
 from addons.redaction import Redaction
 from addons.runtime import Runtime, credential_check, prepare
+from addons.start_problems import START_PROBLEMS
 from addons.store.config_file import read_config
 from addons.upstream import Upstream
 
@@ -79,7 +80,8 @@ def _stale_issuers(runtime: Runtime) -> str | None:
 
 class Chain:
     """Builds the stages when mitmproxy loads it. `runtime` is given by the gateway's own process; under stock
-    mitmdump it is prepared here, from DDGATE_CONFIG and DDGATE_STATE."""
+    mitmdump it is prepared here, from DDGATE_CONFIG and DDGATE_STATE.
+    """
 
     name = "ddgate"
 
@@ -87,7 +89,7 @@ class Chain:
         self._runtime = runtime
         self.addons: Sequence[object] = ()
 
-    def load(self, loader: Loader) -> None:
+    def load(self, loader: Loader) -> None:  # noqa: ARG002 - the hook's signature
         runtime = self._runtime or _from_environment()
         config = runtime.config
         logs.install(
@@ -117,8 +119,8 @@ class Chain:
             ctx.options.update(**wanted)
         elif (ctx.options.listen_host, ctx.options.listen_port or _STOCK_PORT) != (listen.host, listen.port):
             print(  # noqa: T201 - before any log is set up
-                f"ddgate: mitmdump must be told to listen where ddgate.yaml says: add --listen-host {listen.host} "
-                f"--listen-port {listen.port}",
+                "ddgate: mitmdump must be told to listen where ddgate.yaml says: add "
+                f"--listen-host {listen.host} --listen-port {listen.port}",
                 file=sys.stderr,
             )
             raise SystemExit(1)
@@ -130,9 +132,7 @@ def _from_environment() -> Runtime:
     state = Path(os.environ.get("DDGATE_STATE", root / ".ddgate"))
     try:
         return prepare(read_config(config, os.environ), state, os.environ)
-    except exceptions.OptionsError:
-        raise
-    except Exception as error:
+    except (*START_PROBLEMS, OSError) as error:
         # mitmproxy would go on without the script: end here, with the reason and without a traceback.
         print(f"ddgate: {error}", file=sys.stderr)  # noqa: T201 - before any log is set up
         raise SystemExit(1) from None

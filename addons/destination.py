@@ -1,5 +1,6 @@
 """Binds a call to one Datadog host: CONNECT target, SNI, Host and request target must name the same one,
-out of a closed registry."""
+out of a closed registry.
+"""
 
 from __future__ import annotations
 

@@ -204,7 +204,10 @@ def describe(call: Call, method: str) -> Description:
     if call.refusal is not None:
         facts["ddgate.reason"] = call.refusal.reason.value
         facts["ddgate.refused"] = True
-        verdict, marker = f"refused {call.refusal.reason.value} {call.refusal.rule or ''}".rstrip(), ":no_entry:"
+        verdict, marker = (
+            f"refused {call.refusal.reason.value} {call.refusal.rule or ''}".rstrip(),
+            ":no_entry:",
+        )
     findings = 0
     for stored in (call.stored_request, call.stored_answer):
         if stored is not None and stored.findings:

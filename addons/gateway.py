@@ -15,9 +15,9 @@ from mitmproxy.addons import core, errorcheck, next_layer, proxyserver, tlsconfi
 
 from addons.chain import Chain
 from addons.dispatch import TabledAddons
-from addons.gateway_problem import GatewayProblem
 from addons.lifecycle import Lifecycle
 from addons.runtime import Runtime
+from addons.start_problems import GatewayProblem
 from addons.upstream import listening_problem
 
 logger = logging.getLogger("ddgate")

@@ -1,5 +1,6 @@
 """Start, readiness, and a stop that loses nothing: SIGTERM closes the door, lets the calls inside finish,
-and only then ends the process."""
+and only then ends the process.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +42,9 @@ _NOT_READY = Refusal(
 
 
 class Lifecycle:
-    """`checks` name what must hold for the gateway to be ready; each gives a sentence, or None if it holds."""
+    """`checks` name what must hold for the gateway to be ready; each gives None, or what is wrong."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of one process
         self,
         *,
         journal: Journal,
@@ -86,6 +87,7 @@ class Lifecycle:
             ctx.master.addons.add(Guard())
         self._tasks = [
             asyncio.create_task(self._key_sets.run()),
+            asyncio.create_task(self._keep_probing()),
             asyncio.create_task(self._tell_status()),
             asyncio.create_task(self._record_start()),
         ]
@@ -106,7 +108,7 @@ class Lifecycle:
         if (proxy := ctx.master.addons.get("proxyserver")) is not None:
             await proxy.servers.update([])
         deadline = monotonic() + seconds
-        while self.calls_in_flight and monotonic() < deadline:
+        while self.calls_in_flight and monotonic() < deadline:  # noqa: ASYNC110 - flows end silently
             await asyncio.sleep(0.02)
         if self.calls_in_flight:
             logger.warning("stopping with %d calls under way: drain time is over", self.calls_in_flight)
@@ -123,8 +125,10 @@ class Lifecycle:
             refuse(flow, call, _NOT_READY)
 
     async def _keep_probing(self) -> None:
-        """Finds out on an idle gateway, too, that records can't be written, or can be again. On its own: a probe
-        may wait for seconds, and the status must be told meanwhile."""
+        """Finds out on an idle gateway, too, that records can't be written, or can be again.
+
+        On its own: a probe may wait for seconds, and the status must be told meanwhile.
+        """
         probed_at = -_PROBE_INTERVAL
         while True:
             if not self._journal.healthy() or monotonic() - probed_at >= _PROBE_INTERVAL:

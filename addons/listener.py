@@ -15,7 +15,8 @@ _OUTER_LAYERS = 2  # the proxy mode's own layer and this handshake's
 
 class Listener:
     """Shows the configured certificate to a client that speaks TLS to the proxy itself. Inside a tunnel
-    mitmproxy goes on making Datadog's leaves."""
+    mitmproxy goes on making Datadog's leaves.
+    """
 
     def __init__(self, listen: Listen, base_dir: Path = Path()) -> None:
         self._context: SSL.Context | None = None

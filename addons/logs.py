@@ -56,7 +56,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 class _FromElsewhere(logging.Filter):
-    """Lets ddgate's own lines pass, of other libraries only warnings, and of mitmproxy nothing that quotes."""
+    """Lets ddgate's own lines pass, of other libraries only warnings, and nothing that quotes bytes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.startswith(("addons", "ddgate")):

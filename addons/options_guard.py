@@ -88,12 +88,13 @@ def apply(settings: dict[str, object]) -> None:
 
 class OptionsGuard:
     """Refuses to start with unsafe options. One that is set later is rolled back by mitmproxy, because
-    `configure` raises; `problems` then still holds what was wrong when the gateway came up."""
+    `configure` raises; `problems` then still holds what was wrong when the gateway came up.
+    """
 
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def configure(self, updated: set[str]) -> None:
+    def configure(self, updated: set[str]) -> None:  # noqa: ARG002 - the hook's signature
         found = problems()
         if found:
             for line in found:

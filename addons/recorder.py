@@ -19,7 +19,7 @@ from mitmproxy.io import tnetstring
 from mitmproxy.proxy import mode_specs
 
 from addons import flowstate
-from addons.flowstate import Call, Stage, StoredMessage
+from addons.flowstate import Stage, StoredMessage
 
 _NOT_STORED = b"[ddgate: %d bytes, %s; not stored]"
 

@@ -51,7 +51,7 @@ class Redaction:
     def __init__(self, scrubbers: Mapping[str, Scrubber], digest_key: bytes) -> None:
         self._scrubbers = scrubbers
         self._digest_key = digest_key
-        # Fields without a finding: most requests of a client repeat them. One that holds a secret is never kept.
+        # Fields without a finding: a client repeats most of them. One that holds a secret is never kept.
         self._clean: set[tuple[bytes, bytes]] = set()
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
@@ -119,7 +119,7 @@ class Redaction:
         return replace(stored, target=url.text, findings=dict(findings))
 
     async def _storable(self, message: http.Message, body: bytes, *, is_masked: bool) -> StoredMessage:
-        """`body` is the message's decoded body; one that was masked before it was forwarded is not read again."""
+        """`body` is the decoded body; one that was masked before it was forwarded is not read again."""
         raw = message.raw_content or b""
         headers, findings = self._scrub_headers(message.headers.fields)
         counted = Counter(findings)

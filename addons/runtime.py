@@ -58,15 +58,14 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
     """Reads certificates, policy, catalogue and credentials.
 
     Raises:
-        ProblemsError, CertificateProblem, CredentialProblem, StateDirUnusable, JournalUnavailable: with a text for the
-            operator.
+        one of START_PROBLEMS: with a text for the operator.
 
     """
     config, base = loaded.config, loaded.base_dir
     now = datetime.datetime.now(datetime.UTC)
     authority = ensure_authority(base / config.certs, hosts.domains(), now)
     catalogue = read_catalogue()
-    policy_set = read_policy([base / name for name in config.policy], catalogue)
+    policy_set = read_policy([base / name for name in config.policy], catalogue, config.credentials)
     credentials = Credentials(_credential_settings(config, base), environment)
     credentials.load_all()
     state = StateDir.open(state_path)

@@ -83,8 +83,10 @@ class Upstream:
         return list(found)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """Refuses what is no Datadog host on its HTTPS port, whoever asked for it, and everything as long as names
-        are not resolved here: mitmproxy listens a moment before it says that it is running."""
+        """Refuses what is no Datadog host on its HTTPS port, whoever asked for it.
+
+        And everything while names are not resolved here: mitmproxy listens a moment before it says `running`.
+        """
         address = data.server.address
         name = hosts.normalise_host(address[0]) if address else None
         if self._original is None:
@@ -146,7 +148,8 @@ def is_loopback(address: str) -> bool:
 
 def listening_problem(host: str, port: int) -> str | None:
     """Why nothing can listen there, or None. Asked before mitmproxy binds, because its own message names
-    neither the setting nor the way out."""
+    neither the setting nor the way out.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

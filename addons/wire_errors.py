@@ -46,7 +46,8 @@ _ANSWER_TOO_LARGE = Refusal(
 
 def make_error_response(status_code: int, message: str = "") -> bytes:
     """Stands in for mitmproxy's function of the same name. `message` may quote what came
-    over the wire, so it only chooses between fixed texts."""
+    over the wire, so it only chooses between fixed texts.
+    """
     refusal = _BY_STATUS.get(status_code, _MALFORMED)
     if status_code == 502 and message.startswith("Response body exceeds"):  # noqa: PLR2004 - HTTP
         refusal = _ANSWER_TOO_LARGE

@@ -8,23 +8,7 @@ from contextlib import contextmanager
 
 import typer
 
-from addons.core.yaml_source import ProblemsError
-from addons.gateway_problem import GatewayProblem
-from addons.store.audit_log import AuditLogUnusable
-from addons.store.certificates import CertificateProblem
-from addons.store.credentials import CredentialProblem
-from addons.store.journal import JournalUnavailable
-from addons.store.state_dir import StateDirUnusable
-
-_FOR_A_PERSON = (
-    ProblemsError,
-    CertificateProblem,
-    CredentialProblem,
-    StateDirUnusable,
-    AuditLogUnusable,
-    JournalUnavailable,
-    GatewayProblem,
-)
+from addons.start_problems import START_PROBLEMS
 
 
 @contextmanager
@@ -32,7 +16,7 @@ def told_plainly() -> Iterator[None]:
     """Turns what an operator can mend into its text and exit status 1."""
     try:
         yield
-    except _FOR_A_PERSON as problem:
+    except START_PROBLEMS as problem:
         print(f"ddgate: {problem}", file=sys.stderr)  # noqa: T201 - the command's own answer
         raise typer.Exit(1) from None
     except OSError as problem:

@@ -103,7 +103,8 @@ def inspector(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOpti
         loaded = read_config(config_path or PROJECT_ROOT / "ddgate.yaml", os.environ)
         directory = StateDir.open(state)
         place = loaded.config.inspector
-        run_inspector(directory.recordings, place.host, place.port, directory.inspector_password())
+        password = directory.inspector_password()
+        run_inspector(directory.recordings, place.host, place.port, password, lambda _url: None)
 
 
 @app.command(context_settings={"allow_extra_args": True})

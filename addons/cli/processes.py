@@ -19,7 +19,8 @@ _CHILD_MARK = "DDGATE_CHILD_OF"
 
 def die_with_parent() -> None:
     """In a process that `Processes` started: asks Linux to end it when its parent ends, however that ends
-    (prctl(2)). Elsewhere, and in a process that was started on its own, does nothing."""
+    (prctl(2)). Elsewhere, and in a process that was started on its own, does nothing.
+    """
     if _CHILD_MARK not in os.environ:
         return
     try:

@@ -11,7 +11,7 @@ from addons.store.state_dir import create_private_file
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What the two sandbox processes said of themselves when they came up. `upstream_ca` signs the stand-in."""
+    """What the two sandbox processes say of themselves. `upstream_ca` signs the stand-in's certificate."""
 
     directory: Path
     issuer: str

@@ -40,8 +40,8 @@ def _check_ports(config: Config) -> None:
         problem = listening_problem(section.host, section.port)
         if problem is not None:
             raise ChildFailed(
-                f"port {section.port} on {section.host}, wanted for `{name}`, can't be used ({problem}); free it, "
-                f"or choose another: DDGATE__{name.upper()}__PORT=… or `{name}: {{port: …}}` in ddgate.yaml"
+                f"port {section.port} on {section.host}, wanted for `{name}`, can't be used ({problem}); "
+                f"free it, or choose another: DDGATE__{name.upper()}__PORT=… or `{name}: {{port: …}}` in ddgate.yaml"
             )
 
 
@@ -105,13 +105,14 @@ def up(config_path: Path | None, state: Path, *, use_sandbox: bool) -> None:
         _tell(config, state, is_sandbox=is_sandbox)
         while not stopped and gateway.is_alive:
             time.sleep(0.1)
-        if not stopped:
-            raise ChildFailed("the gateway ended; its last lines above say why")
     except ChildFailed as problem:
         _out.print(f"ddgate: {problem}", style="red", markup=False)
         raise typer.Exit(1) from None
     finally:
         processes.stop(drain)
+    if not stopped:
+        _out.print("ddgate: the gateway ended; its last lines above say why", style="red", markup=False)
+        raise typer.Exit(1)
 
 
 def _tell(config: Config, state: Path, *, is_sandbox: bool) -> None:

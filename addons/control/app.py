@@ -1,5 +1,6 @@
 """Control's HTTP side: is the gateway alive, and is it ready. A process and a port of its own, which agents
-can't reach through the proxy."""
+can't reach through the proxy.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ def _as_json(status: GatewayStatus, now: float) -> dict[str, object]:
     problems = dict(status.problems)
     if stuck:
         problems["process"] = (
-            f"no sign of life for {now - status.time:.0f} s: it hangs, or can't write to the state directory; "
-            "see whether its disk is full, look at its log, then restart it"
+            f"no sign of life for {now - status.time:.0f} s: it hangs or can't write its status; "
+            "see whether the disk is full, look at the log, then restart it"
         )
     return {
         "pid": status.pid,

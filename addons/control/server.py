@@ -7,7 +7,7 @@ from pathlib import Path
 import uvicorn
 
 from addons.control.app import make_app
-from addons.gateway_problem import GatewayProblem
+from addons.start_problems import GatewayProblem
 from addons.store.state_dir import StateDir
 
 
@@ -26,5 +26,5 @@ def serve(state_path: Path, host: str, port: int) -> None:
         server.run()
     except SystemExit:
         raise GatewayProblem(
-            f"control can't listen on {host}:{port}; free the port, or choose another with `control: {{port: …}}`"
+            f"control can't listen on {host}:{port}; free the port, or choose another: `control: {{port: …}}`"
         ) from None

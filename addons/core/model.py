@@ -1,5 +1,6 @@
 """The words every part shares: who asks, for what, and what was decided. Values only, no behaviour that
-needs a clock, a file or the network."""
+needs a clock, a file or the network.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-type Json = None | bool | int | float | str | list[Json] | dict[str, Json]
+type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 
 
 class Effect(StrEnum):
@@ -34,7 +35,8 @@ class Risk(StrEnum):
 
 class Reason(StrEnum):
     """Why ddgate answered instead of Datadog, or what let a call pass. A closed vocabulary: answers,
-    audit records and metrics use these values and no others."""
+    audit records and metrics use these values and no others.
+    """
 
     ALLOWED = "allowed"
     # identity

@@ -203,6 +203,7 @@ class Credentials:
 
     def known_secrets(self) -> tuple[tuple[str, bytes], ...]:
         """Every key that was read since the start, also those that have been replaced since: an answer that
-        was under way when a key changed may still echo the old one."""
+        was under way when a key changed may still echo the old one.
+        """
         current = {value: label for one in self._current.values() for label, value in one.secrets}
         return tuple((label, value) for value, label in {**self._retired, **current}.items())

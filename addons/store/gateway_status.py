@@ -1,5 +1,6 @@
 """What each gateway process says of itself, for control to read: one small file a process, written anew
-every second. A file that is no longer written is a process that is gone or stuck."""
+every second. A file that is no longer written is a process that is gone or stuck.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ STALE_AFTER = 5.0
 @dataclass(frozen=True, slots=True)
 class GatewayStatus:
     """`problems` maps what is not ready (policy, credential, audit, identity, options) to one sentence that
-    says what is wrong and what to do; it never holds a secret. `time` in seconds since the epoch."""
+    says what is wrong and what to do; it never holds a secret. `time` in seconds since the epoch.
+    """
 
     pid: int
     time: float

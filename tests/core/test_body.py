@@ -45,7 +45,9 @@ def test_every_coding_that_clients_send_is_undone(raw: bytes, coding: str | None
     assert decode_body(raw, coding, limit=LIMIT) == DATA
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "zstd1", "identity", None, "gzip, br", "x-gzip"])
+@pytest.mark.parametrize(
+    "coding", ["gzip", "deflate", "br", "zstd", "zstd1", "identity", None, "gzip, br", "x-gzip"]
+)
 def test_encode_is_the_inverse_of_decode(coding: str | None) -> None:
     assert decode_body(encode_body(DATA, coding), coding, limit=LIMIT) == DATA
 

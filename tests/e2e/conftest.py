@@ -1,4 +1,4 @@
-"""One issuer, one Datadog stand-in and one gateway for the whole run; tests that break a gateway start their own."""
+"""One issuer, one Datadog stand-in and one gateway for the whole run; who breaks one starts its own."""
 
 from __future__ import annotations
 

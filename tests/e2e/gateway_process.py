@@ -119,7 +119,11 @@ class Gateway:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [part.replace("PORT", str(self.port)) for part in self.command], env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [part.replace("PORT", str(self.port)) for part in self.command],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
             )
         if wait:
             wait_until(self._is_up, 30, f"the gateway; its log: {self.log.read_text()}")

@@ -67,7 +67,7 @@ def echo_policy(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def open_gateway(make_gateway: MakeGateway, echo_policy: str) -> Gateway:
-    """A gateway whose policy lets agents do nearly everything, so that the credential alone is in question."""
+    """A gateway whose policy lets agents do nearly everything: the credential alone is in question."""
     return make_gateway(config={"policy": [echo_policy]}).start()
 
 

@@ -1,4 +1,4 @@
-"""I1, no permit, no forward: whatever breaks, nothing goes upstream unseen and no answer comes back unseen."""
+"""I1, no permit, no forward: whatever breaks, nothing goes out unseen and no answer comes back unseen."""
 
 from __future__ import annotations
 
@@ -110,9 +110,7 @@ def test_abuse_30_a_chain_broken_or_deleted_while_running_forwards_nothing(
             script.unlink()
         else:
             script.write_text("this is no Python\n")
-        answer = wait_until(
-            lambda: (one := _ask(gateway, token)).status == 503 and one, 10, "the guard"
-        )
+        answer = wait_until(lambda: (one := _ask(gateway, token)).status == 503 and one, 10, "the guard")
         assert answer.errors
         fresh.reset()
         for _ in range(3):

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from http.client import HTTPConnection
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from jwt import PyJWK
 
 from tests.e2e import raw_client
 from tests.e2e.gateway_process import Curled, Gateway, curl, wait_until
@@ -48,9 +50,6 @@ def _alg_none(issuer: Issuer) -> str:
 
 
 def _hs256_with_the_public_key(issuer: Issuer) -> str:
-    from cryptography.hazmat.primitives import serialization
-    from jwt import PyJWK
-
     rsa = next(key for key in _jwks(issuer) if key["kty"] == "RSA")
     pem = PyJWK(rsa).key.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

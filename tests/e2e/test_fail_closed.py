@@ -1,5 +1,5 @@
-"""I1 and I2, and abuse case 38: what a call needs is not there, so it is not forwarded; when it is back, so is
-the service. A stop finishes what was begun."""
+"""I1 and I2, and abuse case 38: a call whose needs are not met is not forwarded; when they are met again,
+service is back by itself. A stop finishes what was begun."""
 
 from __future__ import annotations
 
