@@ -4,6 +4,7 @@ out of a closed registry.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from mitmproxy import connection, http
@@ -16,6 +17,8 @@ from addons.core.request_target import METHOD_OVERRIDE_HEADERS
 from addons.flowstate import Call, Stage
 
 _HTTPS_PORT = 443
+_VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _UNKNOWN_HOST = Refusal(
     403,
     Reason.UNKNOWN_HOST,
@@ -91,7 +94,7 @@ class Destination:
 
     def _check(self, flow: http.HTTPFlow, call: Call) -> Refusal | None:
         request = flow.request
-        if any(b"\r" in value or b"\n" in value or b"\0" in value for _, value in request.headers.fields):
+        if request.http_version not in _VERSIONS or _is_malformed(request.headers):
             return _MALFORMED
         tunnel = flowstate.tunnel_of(flow.client_conn)
         host = self._host(request.host)
@@ -115,6 +118,13 @@ class Destination:
         if request.headers.get_all("upgrade"):
             return _UPGRADE
         return None
+
+
+def _is_malformed(headers: http.Headers) -> bool:
+    """Control characters in a value (RFC 9110 section 5.5), or a transfer coding that nobody here would undo."""
+    return any(_CONTROL.search(value) for _, value in headers.fields) or any(
+        coding.lower() != "chunked" for coding in headers.get_all("transfer-encoding")
+    )
 
 
 def _authority(unverified_authority: str) -> str | None:

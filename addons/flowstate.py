@@ -128,12 +128,13 @@ _tunnels: WeakKeyDictionary[connection.Client, Tunnel] = WeakKeyDictionary()
 
 # Crockford's base 32, as in ULID: sorts by time, survives being read aloud.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 
 
 def new_call_id() -> str:
     """A ULID (https://github.com/ulid/spec): 48 bits of milliseconds, 80 random bits, 26 characters."""
     value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
 def call_of(flow: http.HTTPFlow) -> Call:

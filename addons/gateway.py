@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 
 from mitmproxy import exceptions, master, options
 from mitmproxy.addons import core, errorcheck, next_layer, proxyserver, tlsconfig
@@ -21,6 +22,10 @@ from addons.start_problems import GatewayProblem
 from addons.upstream import listening_problem
 
 logger = logging.getLogger("ddgate")
+
+# Seconds. The journal's thread needs the interpreter for moments only, many times a commit; with Python's own
+# 5 ms it would wait that long for each while the event loop is busy, and every call waits for the journal.
+_SWITCH_INTERVAL = 0.0003
 
 
 class _TlsConfig(tlsconfig.TlsConfig):
@@ -79,4 +84,5 @@ def serve(runtime: Runtime) -> None:
             f"port {listen.port} on {listen.host} can't be used ({problem}); free it, or choose another with "
             "`listen: {port: …}` in ddgate.yaml or DDGATE__LISTEN__PORT"
         )
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     asyncio.run(_serve(runtime))

@@ -8,8 +8,8 @@ are the same for all its calls.
 
 from __future__ import annotations
 
+import secrets
 import time
-import uuid
 from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -50,7 +50,7 @@ class Recorder:
             {
                 "version": version.FLOW_FORMAT_VERSION,
                 "type": "http",
-                "id": str(uuid.uuid4()),
+                "id": _flow_id(),
                 "error": None,
                 "intercepted": False,
                 "is_replay": None,
@@ -97,6 +97,12 @@ class Recorder:
             if live.tls_established:  # before, there is more to come
                 self._ends[live] = known
         return known
+
+
+def _flow_id() -> str:
+    """A random id in the form that mitmweb's URLs know."""
+    digits = secrets.token_hex(16)
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _dictionary(made: Mapping[str, bytes], plain: Mapping[str, Any]) -> bytes:

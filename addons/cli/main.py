@@ -94,7 +94,8 @@ def control(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption
 def inspector(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption = None) -> None:
     """Run mitmweb on the redacted recordings, as they come."""
     from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
-    from addons.inspector.main import run_inspector  # noqa: PLC0415 - as above
+    from addons.inspector.main import InspectorRefused, run_inspector  # noqa: PLC0415 - as above
+    from addons.start_problems import GatewayProblem  # noqa: PLC0415 - as above
     from addons.store.config_file import read_config  # noqa: PLC0415 - as above
     from addons.store.state_dir import StateDir  # noqa: PLC0415 - as above
 
@@ -104,7 +105,10 @@ def inspector(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOpti
         directory = StateDir.open(state)
         place = loaded.config.inspector
         password = directory.inspector_password()
-        run_inspector(directory.recordings, place.host, place.port, password, lambda _url: None)
+        try:
+            run_inspector(directory.recordings, place.host, place.port, password, lambda _url: None)
+        except InspectorRefused as refused:
+            raise GatewayProblem(str(refused)) from None
 
 
 @app.command(context_settings={"allow_extra_args": True})

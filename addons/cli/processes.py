@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 
@@ -47,18 +49,24 @@ class ChildFailed(Exception):  # noqa: N818 - named after what happened
 
 @dataclass(slots=True)
 class Processes:
-    """The children of one `ddgate up`, in the order of their start."""
+    """The children of one command, in the order of their start. They write to `log`, or where their parent
+    does.
+    """
 
     environment: Mapping[str, str]
+    log: Path | None = None
     children: list[Child] = field(default_factory=list)
 
     def start(self, name: str, arguments: Sequence[str]) -> Child:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            env={**self.environment, _CHILD_MARK: str(os.getpid())},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C reaches the parent alone, which ends them in order
-        )
+        with nullcontext() if self.log is None else self.log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                env={**self.environment, _CHILD_MARK: str(os.getpid())},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends them in order
+            )
         child = Child(name, process)
         self.children.append(child)
         return child

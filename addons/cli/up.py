@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -15,65 +13,13 @@ from rich.console import Console
 
 from addons.cli import sandbox_config
 from addons.cli.options import PROJECT_ROOT
-from addons.cli.processes import Child, ChildFailed, Processes
+from addons.cli.parts import check_ports, start_parts, start_sandbox, without_datadog_variables
+from addons.cli.processes import ChildFailed, Processes
 from addons.core.config import Config
 from addons.store.config_file import read_config
-from addons.store.gateway_status import read_statuses
 from addons.store.state_dir import StateDir
-from addons.upstream import listening_problem
 
-_out = Console(highlight=False)
-_SERVED = ("listen", "control", "inspector")
-
-
-def _without_datadog_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The sandbox must not even see a real key."""
-    dropped = ("DD_", "DATADOG_")
-    return {name: value for name, value in environment.items() if not name.startswith(dropped)}
-
-
-def _check_ports(config: Config) -> None:
-    for name in _SERVED:
-        section = getattr(config, name)
-        if name == "inspector" and not section.enabled:
-            continue
-        problem = listening_problem(section.host, section.port)
-        if problem is not None:
-            raise ChildFailed(
-                f"port {section.port} on {section.host}, wanted for `{name}`, can't be used ({problem}); "
-                f"free it, or choose another: DDGATE__{name.upper()}__PORT=… or `{name}: {{port: …}}` in ddgate.yaml"
-            )
-
-
-def _start_sandbox(processes: Processes, state: Path) -> sandbox_config.Sandbox:
-    here = sandbox_config.directory(state)
-    for part, module in (("issuer", "addons.sandbox.issuer"), ("datadog", "addons.sandbox.datadog")):
-        (here / part).mkdir(mode=0o700, parents=True, exist_ok=True)
-        ready = here / part / f"{part}.json"
-        ready.unlink(missing_ok=True)
-        child = processes.start(f"sandbox {part}", [module, "--dir", str(here / part), "--exit-with-parent"])
-        processes.wait_until(child, ready.exists)
-    return sandbox_config.read_sandbox(state)
-
-
-def _accepts(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex((host, port)) == 0
-
-
-def _start_parts(processes: Processes, config_path: Path, config: Config, state: Path) -> Child:
-    common = ["--config", str(config_path), "--state", str(state)]
-    gateway = processes.start("gateway", ["addons.cli.main", "gateway", *common])
-    control = processes.start("control", ["addons.cli.main", "control", *common])
-    inspector = None
-    if config.inspector.enabled:
-        inspector = processes.start("inspector", ["addons.cli.main", "inspector", *common])
-    processes.wait_until(gateway, lambda: any(s.is_ready for s in read_statuses(state, time.time())))
-    processes.wait_until(control, lambda: _accepts(config.control.host, config.control.port))
-    if inspector is not None:
-        processes.wait_until(inspector, lambda: _accepts(config.inspector.host, config.inspector.port))
-    return gateway
+_out = Console(highlight=False, soft_wrap=True)
 
 
 def up(config_path: Path | None, state: Path, *, use_sandbox: bool) -> None:
@@ -81,7 +27,7 @@ def up(config_path: Path | None, state: Path, *, use_sandbox: bool) -> None:
     if config_path is None and not use_sandbox and (PROJECT_ROOT / "ddgate.yaml").exists():
         config_path = PROJECT_ROOT / "ddgate.yaml"
     is_sandbox = use_sandbox or config_path is None
-    environment = _without_datadog_variables(os.environ) if is_sandbox else dict(os.environ)
+    environment = without_datadog_variables(os.environ) if is_sandbox else dict(os.environ)
     environment["PYTHONPATH"] = str(PROJECT_ROOT)
     processes = Processes(environment)
     stopped = False
@@ -96,17 +42,17 @@ def up(config_path: Path | None, state: Path, *, use_sandbox: bool) -> None:
     try:
         state = StateDir.open(state).path
         if is_sandbox:
-            config_path = sandbox_config.write_config(_start_sandbox(processes, state), PROJECT_ROOT)
+            config_path = sandbox_config.write_config(start_sandbox(processes, state), PROJECT_ROOT)
         assert config_path is not None  # noqa: S101 - one of the two above
         config = read_config(config_path, environment).config
         drain = config.drain + 5
-        _check_ports(config)
-        gateway = _start_parts(processes, config_path, config, state)
+        check_ports(config)
+        gateway = start_parts(processes, config_path, config, state)
         _tell(config, state, is_sandbox=is_sandbox)
         while not stopped and gateway.is_alive:
             time.sleep(0.1)
     except ChildFailed as problem:
-        _out.print(f"ddgate: {problem}", style="red", markup=False)
+        _out.print(f"ddgate: {problem}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     finally:
         processes.stop(drain)

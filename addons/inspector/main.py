@@ -47,7 +47,8 @@ async def _serve(recordings: Path, host: str, port: int, password: str, ready: C
         bound = master.listen(host, port)
     except OSError as error:
         raise InspectorRefused(
-            f"The inspector can't listen on {host} port {port} ({error.strerror}). Name another with --port."
+            f"The inspector can't listen on {host} port {port} ({error.strerror}). Name another with --port, "
+            "or with `inspector: {port: …}` in ddgate.yaml."
         ) from None
     ready(f"http://{f'[{host}]' if ':' in host else host}:{bound}/")
     await master.serve()

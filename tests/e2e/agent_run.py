@@ -21,7 +21,7 @@ _STEERING = ("DDGATE_", "DD_", "DATADOG_", "SSL_CERT", "PYTHONPATH")
 
 @dataclass(frozen=True)
 class Said:
-    """One call as a client script saw it: `status` and `body` as received, or the exception's `error` name."""
+    """One call as a client script saw it: `status` and `body` as received, `error` names an exception."""
 
     call: str
     status: int | None

@@ -62,8 +62,8 @@ class Mitmdump:
     def replay(self, path: Path, gateway: Gateway, *, token: str | None) -> Sequence[http.HTTPFlow]:
         """`mitmdump -C`; the flows with the answers that the replays got, none for those without one.
 
-        mitmproxy sends a replay upstream where its own mode says so; the recorded `proxy_mode` must say it too,
-        or its HTTP layer fails.
+        mitmproxy sends a replay upstream where its own mode says so; the recorded `proxy_mode` must say it
+        too, or its HTTP layer fails.
         """
         out = self.home / "replayed.mitm"
         out.unlink(missing_ok=True)

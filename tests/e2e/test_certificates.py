@@ -1,5 +1,5 @@
-"""The gateway's CA: clients of every kind take its leaves for Datadog's hosts, and refuse any other name that a
-thief of its key would sign."""
+"""The gateway's CA: clients of every kind take its leaves for Datadog's hosts, and refuse any other name that
+a thief of its key would sign."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.e2e import raw_client
 from tests.e2e.agent_run import CLIENTS
@@ -78,7 +78,7 @@ def _run_node(
 
 
 def forge(gateway: Gateway, name: str, directory: Path) -> Path:
-    """A leaf for `name`, signed with the gateway's own CA key: what a thief could make. Certificate and key."""
+    """A leaf for `name`, signed with the gateway's own CA key, as a thief would: key and certificate."""
     stolen = (gateway.directory / "certs" / "mitmproxy-ca.pem").read_bytes()
     ca_key = serialization.load_pem_private_key(stolen, None)
     assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
@@ -97,7 +97,7 @@ def forge(gateway: Gateway, name: str, directory: Path) -> Path:
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([san]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
         )

@@ -1,4 +1,4 @@
-"""What agents are for: unmodified clients do their work under `ddgate run`, and no secret is left anywhere."""
+"""What agents are for: unmodified clients do their work under `ddgate run`, and leave no secret."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ SECRETS = {
     "path": "glpat-" + fill(20)[::-1],
     "header": "Bearer " + fill(40)[::-1],
 }
-PLANTED = {name: text.rpartition("=")[2].rpartition(" ")[2].rpartition(":")[2] for name, text in SECRETS.items()}
+PLANTED = {
+    name: text.rpartition("=")[2].rpartition(" ")[2].rpartition(":")[2] for name, text in SECRETS.items()
+}
 CREATOR = b"sandbox@example.com"  # of every monitor and dashboard of the stand-in
 TELEMETRY = ("/api/v2/logs", "/api/v2/series", "/api/v1/series", "/api/v1/events", "/api/v1/check_run")
 
@@ -108,7 +110,9 @@ def ran(said: list[Said]) -> list[Said]:
     return allowed
 
 
-@pytest.mark.parametrize("client", ["api_client_job.py sync raw", "api_client_job.py async raw", "curl_job.py"])
+@pytest.mark.parametrize(
+    "client", ["api_client_job.py sync raw", "api_client_job.py async raw", "curl_job.py"]
+)
 def test_answers_are_byte_for_byte_datadogs(
     plain_gateway: Gateway, issuer: Issuer, fresh: StandIn, tmp_path: Path, client: str
 ) -> None:
@@ -166,7 +170,9 @@ def test_under_the_default_policy_answers_differ_by_masks_alone(agent: Agent, fr
     assert masked
 
 
-@pytest.mark.parametrize("client", ["api_client_job.py sync typed", "api_client_job.py async raw", "curl_job.py"])
+@pytest.mark.parametrize(
+    "client", ["api_client_job.py sync typed", "api_client_job.py async raw", "curl_job.py"]
+)
 def test_a_planted_secret_is_in_no_file_and_in_no_telemetry(
     agent: Agent, fresh: StandIn, client: str
 ) -> None:

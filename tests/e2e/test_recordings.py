@@ -1,5 +1,5 @@
-"""Recordings are stock mitmproxy's: its programs read, filter and show them, and replay them through the gateway,
-where a replay is a call like any other. Abuse case 36."""
+"""Recordings are stock mitmproxy's: its programs read, filter and show them, and replay them through the
+gateway, where a replay is a call like any other. Abuse case 36."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ SECRET = "sk_live_" + fill(24)
 
 
 @pytest.fixture(scope="module")
-def recorded(
-    tmp_path_factory: pytest.TempPathFactory, issuer: Issuer, datadog: StandIn
-) -> Iterator[Gateway]:
+def recorded(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer, datadog: StandIn) -> Iterator[Gateway]:
     """A gateway that completed one segment and is writing the next."""
     gateway = Gateway(
         tmp_path_factory.mktemp("recorded") / "gateway",
@@ -83,11 +81,15 @@ def test_comment_and_metadata_say_who_what_and_why(recorded: Gateway, mitmdump: 
     assert created.metadata["ddgate.rule"] == "sre-on-call-work"
     assert created.metadata["ddgate.effect"] == "allow"
     assert created.metadata["ddgate.findings"] >= 1
-    assert created.comment.startswith("sre-agent for bob@example.com · CreateMonitor · allow sre-on-call-work")
+    assert created.comment.startswith(
+        "sre-agent for bob@example.com · CreateMonitor · allow sre-on-call-work"
+    )
     assert denied.metadata["ddgate.refused"] is True
     assert "refused denied_by_rule no-key-management" in denied.comment
     assert denied.marked
-    (outcome,) = [each for each in recorded.records_of("outcome") if each["call"] == created.metadata["ddgate.call"]]
+    (outcome,) = [
+        each for each in recorded.records_of("outcome") if each["call"] == created.metadata["ddgate.call"]
+    ]
     assert outcome["recording"]["segment"] == complete(recorded).name
 
 
@@ -101,9 +103,7 @@ def test_comment_and_metadata_say_who_what_and_why(recorded: Gateway, mitmdump: 
         ("~meta somebody-else", []),
     ],
 )
-def test_filters_work(
-    recorded: Gateway, mitmdump: Mitmdump, expression: str, operations: list[str]
-) -> None:
+def test_filters_work(recorded: Gateway, mitmdump: Mitmdump, expression: str, operations: list[str]) -> None:
     found = mitmdump.matching(complete(recorded), expression)
     assert [flow.metadata["ddgate.operation"] for flow in found] == operations
 

@@ -55,7 +55,7 @@ def _edit(gateway: Gateway, change: Callable[[dict[str, Any]], object]) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("version: 1\nlisten: {port: 1\n", "2:"),
+        ("version: 1\nlisten: {port: 1\n", "not YAML"),
         ("version: 1\nversion: 1\n", "version"),
         ("", "version"),
         ("- 1\n", "1:1"),
@@ -77,7 +77,7 @@ def test_a_configuration_that_is_no_yaml_mapping(make_gateway: MakeGateway, text
         (lambda c: c.update(listn={}), "listen"),
         (lambda c: c["listen"].update(port="8080"), "port"),
         (lambda c: c["listen"].update(port=70000), "port"),
-        (lambda c: c["listen"].update(host="0.0.0.0"), "insecure_listen"),  # noqa: S104 - the subject
+        (lambda c: c["listen"].update(host="0.0.0.0"), "insecure_listen"),
         (lambda c: c.update(version=2), "version"),
         (lambda c: c.update(drain=[1]), "drain"),
         (lambda c: c.pop("issuers"), "issuers"),
@@ -193,10 +193,6 @@ def _open_to_others(state: Path) -> None:
     state.chmod(0o755)
 
 
-def _a_file(state: Path) -> None:
-    state.write_text("")
-
-
 def _no_log(state: Path) -> None:
     state.mkdir(mode=0o700)
     (state / "audit.sqlite3").write_text("this is no database")
@@ -216,7 +212,6 @@ def _unwritable_recordings(state: Path) -> None:
     ("damage", "said"),
     [
         (_open_to_others, "chmod 700"),
-        (_a_file, "state"),
         (_no_log, "not a SQLite database"),
         (_read_only, "Permission denied"),
         (_unwritable_recordings, "Make the directory writable"),
@@ -225,7 +220,7 @@ def _unwritable_recordings(state: Path) -> None:
 def test_a_state_directory_that_cannot_be_used(
     make_gateway: MakeGateway, damage: Callable[[Path], None], said: str
 ) -> None:
-    command = (sys.executable, "-m", "addons.cli.main", "gateway")
+    command: tuple[str, ...] = (sys.executable, "-m", "addons.cli.main", "gateway")
     if os.geteuid() == 0 and damage in {_read_only, _unwritable_recordings}:
         if shutil.which("setpriv") is None:
             pytest.skip("root obeys no mode bits, and setpriv is not here to change that")

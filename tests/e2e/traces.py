@@ -1,4 +1,4 @@
-"""Everything that a gateway left behind, as whoever finds it could read it: compressed and encoded parts too."""
+"""Everything that a gateway left behind, as its finder could read it: compressed and encoded parts too."""
 
 from __future__ import annotations
 

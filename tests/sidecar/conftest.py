@@ -37,6 +37,7 @@ class MintingSource:
     given: list[str] = field(default_factory=list)
 
     async def fetch(self) -> str:
+        await asyncio.sleep(0)  # as a real source does, it lets others run meanwhile
         self.given.append(make_token(self.life))
         return self.given[-1]
 

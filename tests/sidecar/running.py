@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
+# A shell starts background jobs with these ignored, and ddgate run leaves ignored what its caller ignores.
 _ENTRY = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "signal.signal(signal.SIGQUIT, signal.SIG_DFL); "
     "import typer; from addons.cli.run import CONTEXT_SETTINGS, run; "
     "app = typer.Typer(add_completion=False); app.command(context_settings=CONTEXT_SETTINGS)(run); app()"
 )

@@ -153,16 +153,32 @@ def test_the_next_sitecustomize_runs_with_the_shim_in_place(runner: Runner, tmp_
     assert done.stderr == ""
 
 
-def test_a_sitecustomize_that_runs_the_next_itself_meets_no_circle(runner: Runner, tmp_path: Path) -> None:
-    """As ddtrace-run does: it puts its own directory first and imports what it hides."""
+HIDES_ITSELF = """
+import os, sys
+here = os.path.dirname(__file__)
+sys.path.remove(here)
+mine = sys.modules.pop('sitecustomize')
+import sitecustomize
+sys.path.insert(0, here)
+print('first')
+"""
+STAYS_ON_THE_PATH = """
+import importlib.machinery, importlib.util, os, sys
+after = sys.path[sys.path.index(os.path.dirname(__file__)) + 1:]
+spec = importlib.machinery.PathFinder.find_spec('sitecustomize', after)
+spec.loader.exec_module(importlib.util.module_from_spec(spec))
+print('first')
+"""
+
+
+@pytest.mark.parametrize("before", [HIDES_ITSELF, STAYS_ON_THE_PATH], ids=["ddtrace-run", "stays"])
+def test_a_sitecustomize_that_runs_the_next_itself_meets_no_circle(
+    runner: Runner, tmp_path: Path, before: str
+) -> None:
     first, last = tmp_path / "first", tmp_path / "last"
     for directory in (first, last):
         directory.mkdir()
-    (first / "sitecustomize.py").write_text(
-        "import os, sys\nhere = os.path.dirname(__file__)\n"
-        "sys.path.remove(here)\nmine = sys.modules.pop('sitecustomize')\n"
-        "import sitecustomize\nsys.path.insert(0, here)\nprint('first')\n"
-    )
+    (first / "sitecustomize.py").write_text(before)
     (last / "sitecustomize.py").write_text("import os\n'DDGATE_RUN_PROXY' in os.environ and print('last')\n")
     script = f'PYTHONPATH={first}:$PYTHONPATH exec {sys.executable} -c "$0"'
     done = runner.run("sh", "-c", script, SYNC.format(setup=""), more={"PYTHONPATH": str(last)})

@@ -101,7 +101,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_command_once(
     )
     os.close(end)
     output = b""
-    while b"got" not in output:
+    while not output.endswith(b"\r\n") or b"got" not in output:
         output += os.read(terminal, 1024)
         if output.endswith(b"ready\r\n"):
             os.write(terminal, b"\x03")

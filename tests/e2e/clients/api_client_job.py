@@ -2,8 +2,8 @@
 # The official client leaves most of its constructors without types.
 """An agent's job with the official client: `sync|async` and `raw|typed`.
 
-Prints one JSON line for each call: with `raw` its status and body as they came, with `typed` the class that the
-client made of it, or the exception that it raised. JOB_SECRETS may name texts to plant.
+Prints one JSON line for each call: with `raw` its status and body as they came, with `typed` the class that
+the client made of it, or the exception that it raised. JOB_SECRETS may name texts to plant.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Generator
+from typing import Any
 
 from datadog_api_client import ApiClient, AsyncApiClient, Configuration
 from datadog_api_client.exceptions import ApiException
@@ -45,15 +47,17 @@ from datadog_api_client.v2.model.metric_payload import MetricPayload
 from datadog_api_client.v2.model.metric_point import MetricPoint
 from datadog_api_client.v2.model.metric_series import MetricSeries
 
+type Steps = Generator[tuple[str, Callable[..., Any], dict[str, Any]], Any]
+
 SECRETS = json.loads(os.environ.get("JOB_SECRETS", "{}"))
 MODE, FORM = sys.argv[1:]
 
 
-def planted(name, clean):
+def planted(name: str, clean: str) -> str:
     return SECRETS.get(name, clean)
 
 
-def job(client):
+def job(client: ApiClient) -> Steps:
     """Yields (name, method, arguments); is sent the id that the answer gives."""
     yield "validate", AuthenticationApi(client).validate, {}
     now = int(time.time())
@@ -78,7 +82,7 @@ def job(client):
     yield "create api key", KeyManagementApi(client).create_api_key, {"body": request}
 
 
-def monitor_job(api):
+def monitor_job(api: MonitorsApi) -> Steps:
     monitor = Monitor(
         name="prod latency",
         type=MonitorType("metric alert"),
@@ -94,7 +98,7 @@ def monitor_job(api):
     yield "delete monitor", api.delete_monitor, {"monitor_id": number}
 
 
-def dashboard_job(api):
+def dashboard_job(api: DashboardsApi) -> Steps:
     board = Dashboard(
         title="shop " + planted("dashboard", "overview"),
         layout_type=DashboardLayoutType.ORDERED,
@@ -107,30 +111,21 @@ def dashboard_job(api):
     yield "delete dashboard", api.delete_dashboard, {"dashboard_id": identifier}
 
 
-def tell(name, status=None, body=b"", error="", kind=""):
-    print(
-        json.dumps(
-            {
-                "call": name,
-                "status": status,
-                "body": base64.b64encode(body).decode(),
-                "error": error,
-                "kind": kind,
-            }
-        )
-    )
+def tell(name: str, status: int | None = None, body: bytes = b"", error: str = "", kind: str = "") -> None:
+    line = {"call": name, "status": status, "body": base64.b64encode(body).decode()}
+    print(json.dumps(line | {"error": error, "kind": kind}))  # noqa: T201 - what the test reads
 
 
-def tell_error(name, error):
+def tell_error(name: str, error: ApiException) -> None:
     tell(name, error.status, json.dumps(error.body).encode(), type(error).__name__)  # it was parsed already
 
 
-def identifier_of(raw_body):
+def identifier_of(raw_body: bytes) -> Any:
     answer = json.loads(raw_body)
     return answer.get("id") if isinstance(answer, dict) else None
 
 
-def run_sync(client):
+def run_sync(client: ApiClient) -> None:
     steps = job(client)
     name, method, arguments = next(steps)
     while True:
@@ -153,7 +148,7 @@ def run_sync(client):
             return
 
 
-async def run_async(configuration):
+async def run_async(configuration: Configuration) -> None:
     async with AsyncApiClient(configuration) as client:
         prepare(client)
         steps = job(client)
@@ -177,7 +172,7 @@ async def run_async(configuration):
                 return
 
 
-def prepare(client):
+def prepare(client: ApiClient) -> None:
     if "header" in SECRETS:
         client.set_default_header("X-Deploy-Note", SECRETS["header"])
 

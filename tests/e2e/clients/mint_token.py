@@ -1,4 +1,4 @@
-"""Prints a new token: ISSUER_DIRECTORY CLIENT_ID TTL LIST, where LIST is the file that keeps count of them."""
+"""Prints a new token: ISSUER_DIRECTORY CLIENT_ID TTL LIST, where LIST is the file that keeps them."""
 
 from __future__ import annotations
 

@@ -11,10 +11,11 @@ http
     port: proxyPort,
     method: "CONNECT",
     path: `${host}:443`,
-    headers: { "Proxy-Authorization": login },
+    // Node itself would put the proxy's own name into Host; RFC 9112 section 3.2.3 wants the target's there.
+    headers: { Host: `${host}:443`, "Proxy-Authorization": login },
   })
   .on("connect", (answer, socket) => {
-    if (answer.statusCode !== 200) throw new Error(`CONNECT: ${answer.statusCode}`);
+    if (answer.statusCode !== 200) return fail({ code: `CONNECT: ${answer.statusCode}` });
     https
       .get({ host, path, socket, agent: false, servername: host }, (response) => {
         let body = "";
