@@ -121,7 +121,7 @@ class Destination:
 
 
 def _is_malformed(headers: http.Headers) -> bool:
-    """Control characters in a value (RFC 9110 section 5.5), or a transfer coding that nobody here would undo."""
+    """Control characters in a value (RFC 9110 section 5.5), or a transfer coding that nobody here undoes."""
     return any(_CONTROL.search(value) for _, value in headers.fields) or any(
         coding.lower() != "chunked" for coding in headers.get_all("transfer-encoding")
     )

@@ -1,20 +1,24 @@
-"""mitmproxy's own error answers, put into ddgate's form; and a bound on the size of a message's head.
+"""mitmproxy's own error answers, put into ddgate's form; and bounds on what one connection may buffer.
 
 mitmproxy answers protocol errors before any addon runs, in HTML that quotes what it could not read: that
-crashes clients which expect JSON and may repeat a secret. It has no option for either matter, so three of
+crashes clients which expect JSON and may repeat a secret. It has no option for either matter, so a few of
 its functions are replaced, in one place, for the minor version that `pyproject.toml` pins.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from functools import wraps
 from typing import Any, cast
 
+import h11
+from h11._readers import ChunkedReader
 from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http import _http1
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import ErrorCode, ResponseProtocolError
 
 from addons.answers import error_body
 from addons.core.model import Reason, Refusal
@@ -42,6 +46,9 @@ _ANSWER_TOO_LARGE = Refusal(
     "the call ran; its answer is over the gateway's limit and is withheld",
     "ask for less at a time",
 )
+# How mitmproxy's message, and one of ours, begin.
+_ANSWER_HEAD_EXCEEDS = "Response head exceeds"
+_TOO_LARGE = ("Response body exceeds", _ANSWER_HEAD_EXCEEDS)
 
 
 def make_error_response(status_code: int, message: str = "") -> bytes:
@@ -49,7 +56,7 @@ def make_error_response(status_code: int, message: str = "") -> bytes:
     over the wire, so it only chooses between fixed texts.
     """
     refusal = _BY_STATUS.get(status_code, _MALFORMED)
-    if status_code == 502 and message.startswith("Response body exceeds"):  # noqa: PLR2004 - HTTP
+    if status_code == 502 and message.startswith(_TOO_LARGE):  # noqa: PLR2004 - HTTP
         refusal = _ANSWER_TOO_LARGE
     response = http.Response.make(
         refusal.status,
@@ -59,28 +66,80 @@ def make_error_response(status_code: int, message: str = "") -> bytes:
     return cast(bytes, http1.assemble_response(response))
 
 
-type _ReadHeaders = Callable[[Any, events.ConnectionEvent], Iterator[Any]]
+type _Handler = Callable[[Any, events.ConnectionEvent], Iterator[Any]]
+
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
-def _with_bounded_head(read_headers: _ReadHeaders, limit: int, *, answers: bool) -> _ReadHeaders:
-    @wraps(read_headers)
+def _is_head_over(buffered: Any, limit: int) -> bool:
+    return len(buffered) > limit and _END_OF_HEAD.search(bytes(buffered)[:limit]) is None
+
+
+def _bounded_request_head(read_headers: _Handler, limit: int) -> _Handler:
     def bounded(self: Any, event: events.ConnectionEvent) -> Iterator[Any]:
-        yield from read_headers(self, event)
-        still_reading = getattr(self.state, "__func__", None) is bounded
-        if still_reading and len(self.buf) > limit:
-            if answers:
-                yield commands.SendData(self.conn, make_error_response(431))
-            yield commands.CloseConnection(self.conn)
-            self.state = self.done
+        if not _is_head_over(self.buf, limit):
+            yield from read_headers(self, event)
+            return
+        self.state = self.done
+        yield commands.SendData(self.conn, make_error_response(431))
+        yield commands.CloseConnection(self.conn)
 
-    bounded.__dict__["original"] = read_headers
     return bounded
 
 
+def _bounded_answer_head(read_headers: _Handler, limit: int) -> _Handler:
+    def bounded(self: Any, event: events.ConnectionEvent) -> Iterator[Any]:
+        if self.stream_id is None or not _is_head_over(self.buf, limit):
+            yield from read_headers(self, event)
+            return
+        self.state = self.done
+        yield commands.CloseConnection(self.conn)
+        error = ResponseProtocolError(self.stream_id, _ANSWER_HEAD_EXCEEDS, ErrorCode.GENERIC_SERVER_ERROR)
+        yield ReceiveHttp(error)
+
+    return bounded
+
+
+def _bounded_wait(wait: _Handler, limit: int) -> _Handler:
+    """A client that goes on sending while its call runs fills the gateway's memory: past what a pipelined
+    head may take it is treated as one that left.
+    """
+
+    def bounded(self: Any, event: events.ConnectionEvent) -> Iterator[Any]:
+        if isinstance(event, events.DataReceived) and len(self.buf) > limit:
+            self.state = self.done
+            event = events.ConnectionClosed(event.connection)
+        yield from wait(self, event)
+
+    return bounded
+
+
+class _ChunkedReader(ChunkedReader):
+    """Drops trailers, as RFC 9112 section 7.1.2 permits. mitmproxy raises on them, and the call hangs."""
+
+    def __call__(self, buf: Any) -> Any:
+        event = super().__call__(buf)
+        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
+
+
+def _make_body_reader(expected_size: int | None) -> Any:
+    return _ChunkedReader() if expected_size is None else _original_body_reader(expected_size)
+
+
+_original_body_reader = _http1.make_body_reader
+_ORIGINALS: dict[str, _Handler] = {
+    "request": _http1.Http1Server.read_headers,
+    "answer": _http1.Http1Client.read_headers,
+    "wait": _http1.Http1Server.wait,
+}
+
+
 def install(head_limit: int) -> None:
-    """Replaces the three functions; `head_limit` is in bytes. Calling it again only changes the limit."""
+    """Replaces those functions; `head_limit` is in bytes. Calling it again only changes the limit."""
     _http1.make_error_response = make_error_response
-    for layer, answers in ((_http1.Http1Server, True), (_http1.Http1Client, False)):
-        current = layer.read_headers
-        original = getattr(current, "original", current)
-        setattr(layer, "read_headers", _with_bounded_head(original, head_limit, answers=answers))  # noqa: B010 - mypy forbids assigning a method
+    _http1.make_body_reader = _make_body_reader
+    server, client = _http1.Http1Server, _http1.Http1Client
+    # setattr, because mypy forbids assigning a method.
+    setattr(server, "read_headers", _bounded_request_head(_ORIGINALS["request"], head_limit))  # noqa: B010
+    setattr(client, "read_headers", _bounded_answer_head(_ORIGINALS["answer"], head_limit))  # noqa: B010
+    setattr(server, "wait", _bounded_wait(_ORIGINALS["wait"], head_limit))  # noqa: B010

@@ -1,3 +1,5 @@
+# mypy: disallow-untyped-calls=False
+# The client's constructors carry no annotations.
 """The agent of `ddgate demo`: Datadog's official Python client, unmodified, and nothing of ddgate's.
 
 It does what it is told on standard input, one JSON object a line (`{"do": "submit logs", "message": "…"}`),

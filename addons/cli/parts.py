@@ -32,7 +32,8 @@ def check_ports(config: Config) -> None:
         if problem is not None:
             raise ChildFailed(
                 f"port {section.port} on {section.host}, wanted for `{name}`, can't be used ({problem}); "
-                f"free it, or choose another: DDGATE__{name.upper()}__PORT=… or `{name}: {{port: …}}` in ddgate.yaml"
+                f"free it, or choose another: DDGATE__{name.upper()}__PORT=… "
+                f"or `{name}: {{port: …}}` in ddgate.yaml"
             )
 
 
