@@ -51,7 +51,6 @@ PY
   printf '%s\n' "$want" > "$stamp"
 }
 
-export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 case "${1:-}" in
   test)
     shift

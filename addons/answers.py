@@ -25,6 +25,7 @@ WITHHELD = Refusal(
     "don't repeat the call; tell the gateway's operator the call id",
 )
 
+_CALL_HEADER = b"X-DDGate-Call"
 _NO_ID = "0" * 26  # as long as every call id, so that the template's length holds
 
 
@@ -41,7 +42,7 @@ def error_body(refusal: Refusal, call_id: str | None = None) -> bytes:
 def response_of(refusal: Refusal, call_id: str | None = None, *, head_only: bool = False) -> http.Response:
     headers = [(b"Content-Type", b"application/json")]
     if call_id:
-        headers.append((b"X-DDGate-Call", call_id.encode()))
+        headers.append((_CALL_HEADER, call_id.encode()))
     if refusal.status == 407:  # noqa: PLR2004 - RFC 9110 section 15.5.8
         headers += [
             (b"Proxy-Authenticate", b'Bearer realm="ddgate"'),
@@ -64,16 +65,13 @@ class Standing:
     def __init__(self, refusal: Refusal) -> None:
         self._template = response_of(refusal, _NO_ID)
         self._body = self._template.raw_content or b""
+        self._fields = [field for field in self._template.headers.fields if field[0] != _CALL_HEADER]
 
     def response(self, call_id: str, *, head_only: bool = False) -> http.Response:
         made = copy.copy(self._template)
         made.data = copy.copy(self._template.data)
-        made.data.headers = http.Headers(
-            [
-                (name, call_id.encode() if name == b"X-DDGate-Call" else value)
-                for name, value in self._template.headers.fields
-            ]
-        )
+        made.data.headers = http.Headers()
+        made.data.headers.fields = (*self._fields, (_CALL_HEADER, call_id.encode()))
         made.data.content = b"" if head_only else self._body.replace(_NO_ID.encode(), call_id.encode())
         return made
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from time import time
 
 from mitmproxy import http
@@ -114,10 +115,10 @@ class Audit:
 
 def _facts(flow: http.HTTPFlow, call: Call) -> CallFacts:
     request, answer, decision = call.stored_request, call.stored_answer, call.decision
-    findings = Counter[str]()
+    findings: Mapping[str, int] = {}
     for stored in (request, answer):
-        if stored is not None:
-            findings.update(stored.findings)
+        if stored is not None and stored.findings:
+            findings = Counter(findings) + Counter(stored.findings)
     reason = call.refusal.reason if call.refusal else decision.reason if decision else None
     if reason is None and flow.response is not None:
         reason = _FAILED
@@ -144,7 +145,7 @@ def _facts(flow: http.HTTPFlow, call: Call) -> CallFacts:
         status=status,
         response_length=answer.length if answer is not None else None,
         client=(str(peer[0]), int(peer[1])) if peer else None,
-        findings=dict(findings),
+        findings=findings,
     )
 
 

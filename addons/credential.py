@@ -29,14 +29,14 @@ DEFAULT = "default"
 # Every way in which a client sends a key of its own. Names are compared with `_` read as `-`.
 KEY_HEADERS = frozenset(
     {
-        "authorization",
-        "cookie",
-        "dd-api-key",
-        "dd-application-key",
-        "dd-app-key",
-        "x-amz-firehose-access-key",
-        "x-datadog-api-key",
-        "x-datadog-application-key",
+        b"authorization",
+        b"cookie",
+        b"dd-api-key",
+        b"dd-application-key",
+        b"dd-app-key",
+        b"x-amz-firehose-access-key",
+        b"x-datadog-api-key",
+        b"x-datadog-application-key",
     }
 )
 _KEY_PARAMETERS = re.compile(r"^(dd[-_])?(api|app|application)[-_]key$", re.IGNORECASE)
@@ -173,13 +173,10 @@ class CredentialOnTheWire:
 
 
 def _strip_keys(request: http.Request) -> None:
-    request.headers = http.Headers(
-        [
-            (name, value)
-            for name, value in request.headers.fields
-            if name.decode("latin-1").lower().replace("_", "-") not in KEY_HEADERS
-        ]
-    )
+    fields = request.headers.fields
+    kept_fields = tuple(field for field in fields if field[0].lower().replace(b"_", b"-") not in KEY_HEADERS)
+    if len(kept_fields) != len(fields):
+        request.headers.fields = kept_fields
     path, mark, query = request.path.partition("?")
     kept = [part for part in query.split("&") if not _KEY_PARAMETERS.match(_name_of(part))] if mark else []
     path = _KEY_IN_PATH.sub(r"\1", path)

@@ -35,20 +35,23 @@ _NOT_TLS = Refusal(403, Reason.NOT_TLS, "Datadog is reached over https only", "u
 _UPGRADE = Refusal(403, Reason.UPGRADE_REFUSED, "protocol upgrades are not forwarded", "use plain HTTP/1.1")
 _MALFORMED = Refusal(400, Reason.MALFORMED_REQUEST, "the request is not well-formed HTTP", "mend the client")
 
-# RFC 9110 section 7.6.1: meant for one hop. Forwarded, they could name the credential's header.
-_HOP_BY_HOP = frozenset(
+# RFC 9110 section 7.6.1: meant for one hop. Forwarded, they could name the credential's header. The Host that
+# goes on is the canonical one, and a method is what the request line says.
+_NOT_FORWARDED = frozenset(
     {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "upgrade",
-        "http2-settings",
+        b"connection",
+        b"host",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"upgrade",
     }
-)
+) | {name.encode() for name in METHOD_OVERRIDE_HEADERS}
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Destination:
@@ -140,21 +143,19 @@ def _authority(unverified_authority: str) -> str | None:
 def _make_end_to_end(request: http.Request, call: Call) -> None:
     """What goes on: the canonical Host, origin form, and no field that speaks to the next hop."""
     assert call.host is not None  # noqa: S101 - set by _check
+    fields = request.headers.fields
     listed = {
-        token.strip().lower() for value in request.headers.get_all("connection") for token in value.split(",")
+        token.strip().lower()
+        for name, value in fields
+        if name.lower() == b"connection"
+        for token in value.split(b",")
     }
-    dropped = (
-        _HOP_BY_HOP | METHOD_OVERRIDE_HEADERS | (listed - {"host", "content-length", "transfer-encoding"})
-    )
-    request.headers = http.Headers(
-        [
-            (name, value)
-            for name, value in request.headers.fields
-            if name.decode("latin-1").lower() not in dropped and name.lower() != b"host"
-        ]
-    )
-    request.headers.insert(0, "Host", call.host.name)
-    if "close" in listed:
-        request.headers["Connection"] = "close"
-    request.host = call.host.name
+    dropped = _NOT_FORWARDED | (listed - _FRAMING)
+    kept = [field for field in fields if field[0].lower() not in dropped]
+    if b"close" in listed:
+        kept.append((b"Connection", b"close"))
+    # Assigned as they are: a new Headers object would check each field once more.
+    request.headers.fields = ((b"Host", call.host.name.encode()), *kept)
+    if request.host != call.host.name:
+        request.host = call.host.name
     request.authority = ""

@@ -1,24 +1,20 @@
 """Makes the bytes of one redacted flow, as stock mitmproxy reads them.
 
 Nothing of the live flow goes in but what was masked, and what names the two ends. The bytes are put together
-from parts, in the form that mitmproxy's own FlowWriter gives a flow (a tnetstring of its state): a flow
-object to fill and take apart again would cost several times as much, and the two ends of a kept connection
-are the same for all its calls.
+from its parts, in the form that mitmproxy's own FlowWriter gives a flow: a flow object to fill and take apart
+again would cost several times as much, and the two ends of a kept connection are the same for all its calls.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, http, version
-from mitmproxy.io import tnetstring
 from mitmproxy.proxy import mode_specs
 
-from addons import flowstate
+from addons import flowstate, netstring
 from addons.flowstate import Stage, StoredMessage
 
 _NOT_STORED = b"[ddgate: %d bytes, %s; not stored]"
@@ -29,7 +25,7 @@ class Recorder:
 
     def __init__(self, gateway_url: str) -> None:
         self._mode = mode_specs.ProxyMode.parse(f"upstream:{gateway_url}")
-        self._ends: WeakKeyDictionary[connection.Connection, bytes] = WeakKeyDictionary()
+        self._ends: WeakKeyDictionary[connection.Connection, netstring.Dumped] = WeakKeyDictionary()
 
     def response(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
@@ -40,18 +36,16 @@ class Recorder:
         if response is None:
             return
         described = flowstate.describe(call, flow.request.method)
-        call.recorded_flow = _dictionary(
-            {
-                "client_conn": self._client(flow.client_conn),
-                "server_conn": self._server(flow.server_conn),
-                "request": tnetstring.dumps(_request(flow.request, call.stored_request)),
-                "response": tnetstring.dumps(_response(response, call.stored_answer)),
-            },
+        call.recorded_flow = netstring.dumps(
             {
                 "version": version.FLOW_FORMAT_VERSION,
                 "type": "http",
                 "id": _flow_id(),
                 "error": None,
+                "client_conn": self._client(flow.client_conn),
+                "server_conn": self._server(flow.server_conn),
+                "request": _request(flow.request, call.stored_request),
+                "response": _response(response, call.stored_answer),
                 "intercepted": False,
                 "is_replay": None,
                 "marked": described.marker,
@@ -60,12 +54,12 @@ class Recorder:
                 "timestamp_created": flow.timestamp_created,
                 "backup": None,
                 "websocket": None,
-            },
+            }
         )
         if is_upstream:
             call.clearances.add(Stage.RECORDER)
 
-    def _client(self, live: connection.Client) -> bytes:
+    def _client(self, live: connection.Client) -> netstring.Dumped:
         known = self._ends.get(live)
         if known is None:
             end = connection.Client(
@@ -77,10 +71,10 @@ class Recorder:
                 sni=live.sni,
                 timestamp_tls_setup=live.timestamp_tls_setup,
             )
-            known = self._ends[live] = tnetstring.dumps(end.get_state())
+            known = self._ends[live] = netstring.Dumped(netstring.dumps(end.get_state()))
         return known
 
-    def _server(self, live: connection.Server) -> bytes:
+    def _server(self, live: connection.Server) -> netstring.Dumped:
         """Without its certificates: kilobytes that are the same in every flow."""
         known = self._ends.get(live)
         if known is None:
@@ -93,7 +87,7 @@ class Recorder:
                 sni=live.sni,
                 timestamp_tls_setup=live.timestamp_tls_setup,
             )
-            known = tnetstring.dumps(end.get_state())
+            known = netstring.Dumped(netstring.dumps(end.get_state()))
             if live.tls_established:  # before, there is more to come
                 self._ends[live] = known
         return known
@@ -105,15 +99,7 @@ def _flow_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def _dictionary(made: Mapping[str, bytes], plain: Mapping[str, Any]) -> bytes:
-    """A tnetstring dictionary of values that are tnetstrings already, and of plain ones."""
-    parts = [tnetstring.dumps(name) + value for name, value in made.items()]
-    parts += [tnetstring.dumps(name) + tnetstring.dumps(value) for name, value in plain.items()]
-    payload = b"".join(parts)
-    return b"%d:%s}" % (len(payload), payload)
-
-
-def _request(live: http.Request, stored: StoredMessage) -> dict[str, Any]:
+def _request(live: http.Request, stored: StoredMessage) -> dict[str, netstring.Value]:
     return {
         "http_version": live.data.http_version,
         "headers": _fitting(stored),
@@ -130,7 +116,7 @@ def _request(live: http.Request, stored: StoredMessage) -> dict[str, Any]:
     }
 
 
-def _response(live: http.Response, stored: StoredMessage) -> dict[str, Any]:
+def _response(live: http.Response, stored: StoredMessage) -> dict[str, netstring.Value]:
     return {
         "http_version": live.data.http_version,
         "headers": _fitting(stored),

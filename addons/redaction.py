@@ -21,7 +21,7 @@ from addons.core.redact.scrubber import Scrubbed, Scrubber
 from addons.flowstate import Call, Stage, StoredMessage
 
 # Larger bodies are masked in a thread, so that other calls go on meanwhile.
-_IN_THREAD = 128 * 1024
+_IN_THREAD = 16 * 1024
 _MAX_CLEAN = 4096
 _READS = frozenset({Risk.READ, Risk.SENSITIVE_READ})
 

@@ -1,4 +1,4 @@
-"""What the other ends know: the Datadog stand-in, the audit log, the recording. The demo believes nothing else."""
+"""What the other ends know: the stand-in, the audit log, the recording. The demo believes nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mitmproxy import http as mitmproxy_http
 from mitmproxy.io import FlowReader
 
 from addons.cli.demo_teller import ClaimFailed
-from addons.core.model import Json
+from addons.core.model import Json, Reason
 from addons.store import audit_reader
 from addons.store.audit_record import RecordKind, SegmentRef
 from addons.store.segment_reader import read_flow
@@ -68,7 +68,9 @@ class Entry:
 
     @property
     def verdict(self) -> str:
-        return f"{'denied' if self.is_refused else 'allowed'}: {self.rule or self.reason}"
+        if not self.is_refused:
+            return f"allowed: {self.rule}"
+        return f"denied: {self.rule if self.reason == Reason.DENIED_BY_RULE else self.reason}"
 
     @property
     def is_refused(self) -> bool:

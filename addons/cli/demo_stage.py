@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -173,10 +174,8 @@ class Stage:
         }
         return self._agent(name, [sys.executable, "-P", str(AGENT)], environment)
 
-    def log_end(self, lines: int = 12) -> list[str]:
-        with suppress(OSError):
-            return self.log.read_text(errors="replace").splitlines()[-lines:]
-        return []
+    def log_end(self) -> list[str]:
+        return _last_lines(self.log)
 
     def _agent(self, name: str, command: list[str], environment: Mapping[str, str]) -> Agent:
         with self.log.open("ab") as log:
@@ -197,29 +196,41 @@ class Stage:
 @contextmanager
 def sandbox_stage(*, with_inspector: bool) -> Iterator[Stage]:
     """Starts everything, and ends and removes all of it. Raises ChildFailed where a part doesn't start."""
-    with tempfile.TemporaryDirectory(prefix="ddgate-demo-") as made, ExitStack() as stack:
-        directory = Path(made)
+    directory = Path(tempfile.mkdtemp(prefix="ddgate-demo-"))
+    base = _agents_environment(os.environ)
+    environment = {
+        **base,
+        "PYTHONPATH": str(PROJECT_ROOT),
+        "DDGATE__CERTS": str(directory / "certs"),
+        "DDGATE__INSPECTOR__ENABLED": "true" if with_inspector else "false",
+        **{f"DDGATE__{part.upper()}__PORT": str(port) for part, port in _free_ports().items()},
+    }
+    log = directory / "processes.log"
+    processes = Processes(environment, log)
+    try:
         state = StateDir.open(directory / "state")
-        base = _agents_environment(os.environ)
-        environment = {
-            **base,
-            "PYTHONPATH": str(PROJECT_ROOT),
-            "DDGATE__CERTS": str(directory / "certs"),
-            "DDGATE__INSPECTOR__ENABLED": "true" if with_inspector else "false",
-            **{f"DDGATE__{part.upper()}__PORT": str(port) for part, port in _free_ports().items()},
-        }
-        log = directory / "processes.log"
-        processes = Processes(environment, log)
-        stack.callback(_stop, processes)
         try:
             sandbox = start_sandbox(processes, state.path)
             config_path = sandbox_config.write_config(sandbox, PROJECT_ROOT)
             config = read_config(config_path, environment).config
             gateway = start_parts(processes, config_path, config, state.path)
         except ChildFailed as failed:
-            said = log.read_text(errors="replace").splitlines()[-12:] if log.exists() else []
-            raise ChildFailed("\n".join([str(failed), *said])) from None
+            raise ChildFailed("; ".join([str(failed), *_last_lines(log)])) from None
         yield Stage(directory, state, config, sandbox, processes, gateway, base, log)
+    finally:
+        with _undisturbed():
+            _stop(processes)
+            shutil.rmtree(directory)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals wait until the block has ended: whoever is impatient leaves nothing behind either."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _agents_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -238,6 +249,13 @@ def _free_ports() -> dict[str, int]:
         for one in sockets.values():
             one.bind(("127.0.0.1", 0))
         return {part: int(one.getsockname()[1]) for part, one in sockets.items()}
+
+
+def _last_lines(log: Path, count: int = 12) -> list[str]:
+    try:
+        return log.read_text(errors="replace").splitlines()[-count:]
+    except FileNotFoundError:
+        return []
 
 
 def _stop(processes: Processes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,10 +26,7 @@ class ClaimFailed(Exception):  # noqa: N818 - named after what happened
 
 @dataclass(slots=True)
 class Teller:
-    """Writes for a person. What is in `secrets` never gets out, whatever text it stands in.
-
-    `shown` collects every line, so that the end can be checked too.
-    """
+    """Writes for a person. What is in `secrets` never gets out, whatever text it stands in."""
 
     console: Console
     secrets: set[str] = field(default_factory=set)
@@ -36,6 +35,8 @@ class Teller:
 
     @staticmethod
     def for_output() -> Teller:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal may know no tick
         console = Console(highlight=False, markup=False, emoji=False)
         if not console.is_terminal:
             # Nobody reads a narrow column in a log: one line stays one line.
@@ -76,7 +77,7 @@ class Teller:
             table.add_column(head, overflow="fold")
         for row in rows:
             table.add_row(*(Text(self._clean(text), style=style) for text, style in row))
-        self.console.print(Padding(table, (0, 0, 0, 4)))
+        self.console.print(Padding(table, (0, 0, 0, 4), expand=False))
 
     def failed(self, text: str) -> None:
         line = Text("✗ ", style="bold red")

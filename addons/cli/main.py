@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from addons.cli import audit, config, policy
+from addons.cli import run as run_command
 from addons.cli.errors import told_plainly
 from addons.cli.options import DEFAULT_STATE_DIR, PROJECT_ROOT, StateDirOption
-from addons.cli.run import run as run_command
 
 app = typer.Typer(
     name="ddgate",
@@ -24,7 +24,7 @@ app = typer.Typer(
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(config.app, name="config")
-app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(run_command)
+app.command("run", context_settings=run_command.CONTEXT_SETTINGS)(run_command.run)
 
 ConfigOption = Annotated[
     Path | None,
@@ -34,6 +34,9 @@ ConfigOption = Annotated[
 ]
 SandboxOption = Annotated[
     bool, typer.Option("--sandbox", help="Use the sandbox, whatever configuration there is.")
+]
+StayOption = Annotated[
+    bool, typer.Option("--stay", help="Let it all run on at the end, with the inspector, until Ctrl-C.")
 ]
 
 
@@ -111,13 +114,13 @@ def inspector(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOpti
             raise GatewayProblem(str(refused)) from None
 
 
-@app.command(context_settings={"allow_extra_args": True})
-def demo(state: StateDirOption = DEFAULT_STATE_DIR) -> None:
-    """See the whole story in a minute, on the sandbox."""
+@app.command()
+def demo(*, stay: StayOption = False) -> None:
+    """See the whole story in a minute: on a sandbox of its own, which it removes again."""
     from addons.cli.demo import tell  # noqa: PLC0415 - as above
 
     with told_plainly():
-        tell(state)
+        tell(stay=stay)
 
 
 def main() -> None:

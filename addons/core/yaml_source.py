@@ -192,8 +192,10 @@ def load(text: str, name: str) -> Source:
     """
     if len(text) > MAX_CHARACTERS:
         raise ProblemsError([Problem(Position(name), f"longer than {MAX_CHARACTERS} characters", "split it")])
+    loader: _Loader | None = None
     try:
-        node = _Loader(text).get_single_node()
+        loader = _Loader(text)
+        node = loader.get_single_node()
     except _Refused as refused:
         raise ProblemsError(
             [Problem(_position(name, refused.mark), refused.message, refused.remedy)]
@@ -204,6 +206,11 @@ def load(text: str, name: str) -> Source:
     except yaml.YAMLError:  # a ReaderError: it has no mark and echoes the character
         raise ProblemsError(
             [Problem(_first_unreadable(text, name), "a character that YAML does not allow", "remove it")]
+        ) from None
+    except (ValueError, OverflowError):  # PyYAML turns "\UFFFFFFFF" and `%YAML 1111….1` into numbers unasked
+        mark = loader.get_mark() if loader is not None else None
+        raise ProblemsError(
+            [Problem(_position(name, mark), "not YAML: an escape or a version that is out of range")]
         ) from None
     if node is None:
         start = Position(name, 1, 1)
@@ -280,9 +287,10 @@ class _Reader:
             return text
         try:
             number = _integer(text) if kind == "int" else float(text.replace(".inf", "inf"))
-        except ValueError:  # over Python's limit of digits, or .nan and its spellings
-            number = math.inf
-        if isinstance(number, float) and not math.isfinite(number):
+            is_finite = math.isfinite(number)
+        except (ValueError, OverflowError):  # over Python's limit of digits, over a float's range, or .nan
+            is_finite = False
+        if not is_finite:
             self._add(here, "a number that is too large or not finite", "write a smaller one, or quote it")
             return None
         return number

@@ -1,4 +1,4 @@
-"""Abuse case 2: whatever the inspector serves beside a working gateway holds no key and no token, at any time."""
+"""Abuse case 2: what the inspector serves beside a working gateway holds no key and no token, at any time."""
 
 from __future__ import annotations
 

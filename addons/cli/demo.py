@@ -1,0 +1,170 @@
+"""`ddgate demo`: the whole story in a minute, on a sandbox of its own. Nothing real is reached.
+
+Whatever it says happened, it has looked up at the other end: at the Datadog stand-in, in the audit log, in
+the recording. The first thing that isn't so ends it with status 1.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from types import FrameType
+
+import typer
+
+from addons.cli import demo_calls, demo_replay
+from addons.cli.demo_calls import Story
+from addons.cli.demo_stage import Stage, sandbox_stage, still_running
+from addons.cli.demo_teller import ClaimFailed, Teller
+from addons.cli.options import PROJECT_ROOT
+from addons.cli.processes import ChildFailed
+from addons.core.config_sections import Control, Inspector
+from addons.sandbox.lifecycle import SandboxError
+
+_BY_SIGNAL = 128  # as shells count
+# What isn't there or isn't what it should be: the stand-in's answer, a file, a line of the agent.
+_FAILURES = (
+    ClaimFailed,
+    ChildFailed,
+    SandboxError,
+    OSError,
+    HTTPException,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+_TOLD = (ClaimFailed, ChildFailed, SandboxError)
+_READ_NEXT = (
+    ("README.md", "what ddgate is, and how to use it for real"),
+    ("policies/default.yaml", "the rules that decided here; change them"),
+    ("addons/cli/demo_agent.py", "the agent: nothing in it knows of ddgate"),
+)
+
+
+class _Stopped(BaseException):
+    """A signal came. Not an Exception, as KeyboardInterrupt isn't: nothing on the way may take it for one."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def tell(*, stay: bool) -> None:
+    """Play it. With `stay` everything goes on running, the inspector too, until Ctrl-C.
+
+    Raises typer.Exit: 1 where something isn't as the story has it, 128 + n after signal n.
+    """
+    teller = Teller.for_output()
+    if importlib.util.find_spec("datadog_api_client") is None:
+        teller.failed("the demo's agent is datadog-api-client, which isn't installed here; run ./run.sh demo")
+        raise typer.Exit(1)
+    try:
+        with _stopped_once():
+            _play(teller, stay=stay)
+    except _FAILURES as problem:
+        where = f"step {teller.steps}: " if teller.steps else ""
+        teller.failed(f"{where}{problem}" if isinstance(problem, _TOLD) else f"{where}{problem!r}")
+        raise typer.Exit(1) from None
+    except _Stopped as stopped:
+        teller.say("stopped; nothing is left running")
+        raise typer.Exit(_BY_SIGNAL + stopped.number) from None
+
+
+def _play(teller: Teller, *, stay: bool) -> None:
+    began = time.monotonic()
+    teller.say("ddgate demo: everything runs on this machine, on a sandbox; nothing real is reached")
+    with sandbox_stage(with_inspector=stay) as stage:
+        processes, directory = stage.processes, stage.directory
+        try:
+            _tell_story(teller, stage)
+            if stay:
+                _stay(teller, stage)
+        except _FAILURES:
+            for line in stage.log_end():
+                teller.say(f"log: {line}")
+            raise
+    teller.step("All of it is gone again")
+    running = still_running(processes)
+    teller.claim(f"the {len(processes.children)} processes that it started have ended", not running, running)
+    teller.claim("its state directory is removed", not directory.exists(), directory)
+    _closing(teller, time.monotonic() - began)
+
+
+def _tell_story(teller: Teller, stage: Stage) -> None:
+    teller.say(f"gateway, identity provider and Datadog stand-in are up; the gateway is {stage.gateway_url}")
+    story = Story.begin(stage, teller)
+    agent = demo_calls.meet_the_agent(story)
+    demo_calls.send_a_password(story, agent)
+    demo_calls.work_on_a_monitor(story, agent)
+    demo_calls.reach_for_a_key(story, agent)
+    demo_calls.come_without_identity(story)
+    demo_replay.replay(story)
+    demo_replay.read_the_trail(story)
+    demo_replay.look_for_the_secrets(story)
+
+
+def _stay(teller: Teller, stage: Stage) -> None:
+    teller.step("Look around: it all stays until Ctrl-C")
+    teller.show("recordings", stage.inspector_url, "mitmweb on what just happened")
+    teller.show("audit trail", f"./run.sh audit tail --state {stage.state.path}")
+    waited = _wait_for_signal()
+    while stage.gateway.is_alive and not waited():
+        time.sleep(0.1)
+    teller.claim("the gateway runs until it is told to stop", stage.gateway.is_alive)
+
+
+def _wait_for_signal() -> Callable[[], bool]:
+    """From here on a signal ends the waiting, and isn't a stop in the middle of something."""
+    came: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _frame: came.append(number))
+    return lambda: bool(came)
+
+
+def _closing(teller: Teller, seconds: float) -> None:
+    inspector, control = Inspector(), Control()
+    teller.say(f"{teller.claims} checks held, in {seconds:.0f} s")
+    teller.step("Where to click")
+    teller.show("./run.sh", "gateway, inspector and control, on the sandbox", "stays until Ctrl-C")
+    teller.show(
+        "recordings",
+        f"http://{inspector.host}:{inspector.port}/",
+        "mitmweb; ./run.sh prints the link with its password",
+    )
+    teller.show("ready?", f"http://{control.host}:{control.port}/readyz")
+    teller.show("", "./run.sh demo --stay", "this, with its recordings to click through at the end")
+    teller.show("an agent", "./run.sh run --as sre-agent -- curl -s https://api.datadoghq.com/api/v1/monitor")
+    teller.show("its trail", "./run.sh audit tail -f")
+    for name, what in _READ_NEXT:
+        if Path(PROJECT_ROOT, name).exists():
+            teller.show("read", name, what)
+
+
+@contextmanager
+def _stopped_once() -> Iterator[None]:
+    """The first signal raises _Stopped where it comes; those after it don't disturb the cleaning up."""
+    stopping = False
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            raise _Stopped(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, was in before.items():
+        if was is not signal.SIG_IGN:  # nohup
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        for number, was in before.items():
+            signal.signal(number, was)
