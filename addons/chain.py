@@ -21,7 +21,7 @@ from addons.body import DecodedBody
 from addons.core.config_sections import Listen
 from addons.credential import CredentialOnTheWire
 from addons.destination import Destination
-from addons.gate import DefaultDeny, Release
+from addons.gate import DefaultDeny, Guard, Release
 from addons.identity import Identity
 from addons.lifecycle import Lifecycle
 from addons.listener import Listener
@@ -42,6 +42,7 @@ def stages(runtime: Runtime) -> Sequence[object]:
     guard = OptionsGuard()
     policy = Policy(runtime.policy_set, runtime.catalogue)
     lifecycle = Lifecycle(
+        guard=Guard(),
         journal=runtime.journal,
         key_sets=runtime.key_sets,
         state_dir=runtime.state.path,

@@ -19,7 +19,6 @@ from mitmproxy import ctx, http
 from addons import flowstate
 from addons.answers import refuse
 from addons.core.model import Reason, Refusal
-from addons.gate import Guard
 from addons.store.audit_record import AuditRecord, CallFacts, RecordKind
 from addons.store.gateway_status import GatewayStatus, remove_status, write_status
 from addons.store.journal import Journal, JournalUnavailable
@@ -42,11 +41,14 @@ _NOT_READY = Refusal(
 
 
 class Lifecycle:
-    """`checks` name what must hold for the gateway to be ready; each gives None, or what is wrong."""
+    """`checks` name what must hold for the gateway to be ready; each gives None, or what is wrong. `guard` is
+    put beside the chain, into mitmproxy's own list, where it outlives the chain.
+    """
 
     def __init__(  # noqa: PLR0913 - the parts of one process
         self,
         *,
+        guard: object,
         journal: Journal,
         key_sets: KeySets,
         state_dir: Path,
@@ -54,6 +56,7 @@ class Lifecycle:
         policy_revision: Callable[[], str],
         listen: str,
     ) -> None:
+        self._guard = guard
         self._journal = journal
         self._key_sets = key_sets
         self._state_dir = state_dir
@@ -83,8 +86,8 @@ class Lifecycle:
 
     def running(self) -> None:
         # Not a coroutine, and neither is `done`: mitmproxy calls both so when it reloads a script.
-        if not any(isinstance(addon, Guard) for addon in ctx.master.addons.chain):
-            ctx.master.addons.add(Guard())
+        if not any(type(addon) is type(self._guard) for addon in ctx.master.addons.chain):
+            ctx.master.addons.add(self._guard)
         self._tasks = [
             asyncio.create_task(self._key_sets.run()),
             asyncio.create_task(self._keep_probing()),

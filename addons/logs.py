@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from mitmproxy.log import MitmLogHandler
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BYTES = re.compile(r"""b'|b\"""")
 # mitmproxy tells each connection's coming and going; that belongs into the audit trail, not here.
 _CHATTER = re.compile(r"^(client|server) (connect|disconnect)|^(half-)?clos|^transports|^error establishing")
@@ -42,7 +43,9 @@ class Formatter(logging.Formatter):
                 "message": message,
             }
             return json.dumps(line)
-        return f"{stamp} {record.levelname.lower():7} {message}"
+        # One line a message, whatever it quotes: nobody may forge another line, or drive a terminal.
+        shown = _CONTROL.sub(lambda found: repr(found[0])[1:-1], message)
+        return f"{stamp} {record.levelname.lower():7} {shown}"
 
 
 def _message(record: logging.LogRecord) -> str:

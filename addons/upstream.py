@@ -7,7 +7,6 @@ the connection keeps the name it was asked for, so that mitmproxy goes on reusin
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
 from collections.abc import Mapping
@@ -134,16 +133,6 @@ def _require_name(connection: SSL.Connection, name: str) -> None:
     encoded = name.encode()
     if binding.X509_VERIFY_PARAM_set1_host(parameters, encoded, len(encoded)) != 1:
         raise ValueError("the host name can't be verified")
-
-
-def is_loopback(address: str) -> bool:
-    """An address, or a name that can only mean this machine."""
-    if address == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def listening_problem(host: str, port: int) -> str | None:

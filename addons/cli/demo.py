@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from types import FrameType
@@ -28,6 +27,7 @@ from addons.core.config_sections import Control, Inspector
 from addons.sandbox.lifecycle import SandboxError
 
 _BY_SIGNAL = 128  # as shells count
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What isn't there or isn't what it should be: the stand-in's answer, a file, a line of the agent.
 _FAILURES = (
     ClaimFailed,
@@ -78,8 +78,10 @@ def tell(*, stay: bool) -> None:
 
 def _play(teller: Teller, *, stay: bool) -> None:
     began = time.monotonic()
-    teller.say("ddgate demo: everything runs on this machine, on a sandbox; nothing real is reached")
-    with sandbox_stage(with_inspector=stay) as stage:
+    teller.say("ddgate demo: all of it runs on this machine, on a sandbox; nothing real is reached")
+    with ExitStack() as stack:
+        with teller.waiting("starting the gateway, an identity provider and the stand-in for Datadog"):
+            stage = stack.enter_context(sandbox_stage(with_inspector=stay))
         processes, directory = stage.processes, stage.directory
         try:
             _tell_story(teller, stage)
@@ -97,7 +99,7 @@ def _play(teller: Teller, *, stay: bool) -> None:
 
 
 def _tell_story(teller: Teller, stage: Stage) -> None:
-    teller.say(f"gateway, identity provider and Datadog stand-in are up; the gateway is {stage.gateway_url}")
+    teller.say(f"all are up; the gateway is {stage.gateway_url}")
     story = Story.begin(stage, teller)
     agent = demo_calls.meet_the_agent(story)
     demo_calls.send_a_password(story, agent)
@@ -122,7 +124,7 @@ def _stay(teller: Teller, stage: Stage) -> None:
 def _wait_for_signal() -> Callable[[], bool]:
     """From here on a signal ends the waiting, and isn't a stop in the middle of something."""
     came: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPPING:
         signal.signal(number, lambda number, _frame: came.append(number))
     return lambda: bool(came)
 
@@ -148,7 +150,9 @@ def _closing(teller: Teller, seconds: float) -> None:
 
 @contextmanager
 def _stopped_once() -> Iterator[None]:
-    """The first signal raises _Stopped where it comes; those after it don't disturb the cleaning up."""
+    """The first signal raises _Stopped where it comes; those after it don't disturb the cleaning up, nor the
+    end.
+    """
     stopping = False
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -157,14 +161,12 @@ def _stopped_once() -> Iterator[None]:
             stopping = True
             raise _Stopped(number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in _STOPPING}
     for number, was in before.items():
         if was is not signal.SIG_IGN:  # nohup
             signal.signal(number, stop)
     try:
         yield
     finally:
-        sys.stdout.flush()
         for number, was in before.items():
-            signal.signal(number, was)
+            signal.signal(number, signal.SIG_IGN if stopping else was)

@@ -46,7 +46,6 @@ class Entry:
     """One audit record, less what the demo doesn't look at. Words that a record doesn't have are empty."""
 
     kind: str
-    time: float
     call: str
     who: str
     on_behalf_of: str
@@ -174,15 +173,10 @@ def _without_coding(flow: mitmproxy_http.HTTPFlow) -> bytes:
 
 def _entry(record: Mapping[str, Json], text: str) -> Entry:
     actor, decision = _part(record, "actor"), _part(record, "decision")
-    status, findings, time = (
-        _part(record, "http_response").get("status"),
-        _part(record, "findings"),
-        record["time"],
-    )
+    status, findings = _part(record, "http_response").get("status"), _part(record, "findings")
     groups = actor.get("groups")
     return Entry(
         kind=_word(record, "kind"),
-        time=float(time) if isinstance(time, int | float) else 0.0,
         call=_word(record, "call"),
         who=_word(actor, "subject"),
         on_behalf_of=_word(record, "on_behalf_of"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import shutil
 import subprocess
@@ -46,7 +45,7 @@ def replay(story: Story) -> None:
         f"all {len(before)} recorded calls were replayed", [f.id for f in before] == [f.id for f in after]
     )
     teller.table(
-        ("call", "recorded", "", "replayed", "", ""),
+        ("call", "recorded", "replayed", ""),
         [_row(old, new) for old, new in zip(before, after, strict=True)],
     )
     teller.claim(
@@ -88,10 +87,9 @@ def read_the_trail(story: Story) -> None:
     ends = [entry for entry in entries if entry.is_end]
     teller.step("Who did what, and what came of it: the audit trail (`ddgate audit tail`)")
     teller.table(
-        ("time", "who", "operation", "verdict", "status", "masked"),
+        ("who", "operation", "verdict", "status", "masked"),
         [
             (
-                (dt.datetime.fromtimestamp(entry.time, dt.UTC).strftime("%H:%M:%S"), "dim"),
                 (_who(entry), "bold"),
                 (entry.operation or "-", "cyan"),
                 (entry.verdict, "red" if entry.is_refused else "green"),
@@ -168,19 +166,18 @@ def _mitmdump() -> str:
 
 
 def _row(old: http.HTTPFlow, new: http.HTTPFlow) -> list[tuple[str, str]]:
-    recorded, replayed = _answer(old), _answer(new)
     if _reason(new):
         became = ("denied again" if _reason(old) else "denied now", "red")
     elif _reason(old):
         became = ("answered now", "green")
     else:
         became = ("the same bytes", "green") if _body(old) == _body(new) else ("another answer", "yellow")
-    return [(f"{old.request.method} {old.request.path}", "bold"), *recorded, *replayed, became]
+    return [(f"{old.request.method} {old.request.path}", "bold"), _answer(old), _answer(new), became]
 
 
-def _answer(flow: http.HTTPFlow) -> list[tuple[str, str]]:
+def _answer(flow: http.HTTPFlow) -> tuple[str, str]:
     status, reason = _status(flow), _reason(flow)
-    return [(str(status or "none"), "red" if reason or status is None else "green"), (reason, "dim")]
+    return f"{status or 'none'} {reason}".rstrip(), "red" if reason or status is None else "green"
 
 
 def _reason(flow: http.HTTPFlow) -> str:

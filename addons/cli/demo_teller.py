@@ -46,18 +46,17 @@ class Teller:
     def step(self, title: str) -> None:
         self.steps += 1
         self.console.print()
-        self._line(Text(f"{self.steps}. {title}", style="bold cyan"), indent=0)
+        self._line(Text(title, style="bold cyan"), Text(f"{self.steps}. ", style="bold cyan"))
 
     def say(self, text: str) -> None:
-        self._line(Text(self._clean(text)))
+        self._line(Text(self._clean(text)), Text("    "))
 
     def show(self, label: str, value: str, note: str = "") -> None:
         """One thing seen; the note says what it is."""
-        line = Text(f"{label:<14}", style="dim")
-        line.append(self._clean(value), style="bold")
+        line = Text(self._clean(value), style="bold")
         if note:
-            line.append(f"  {self._clean(note)}", style="dim")
-        self._line(line, indent=6)
+            line.append(f"  {self._clean(note)}", style="not bold dim")
+        self._line(line, Text(f"      {label:<14}", style="dim"))
 
     def claim(self, text: str, holds: bool, found: object = None) -> None:  # noqa: FBT001 - claim(text, a == b)
         """Say it with a tick. Raises ClaimFailed with what was `found` where it doesn't hold."""
@@ -66,13 +65,13 @@ class Teller:
             instead = "" if found is None else f"; found: {self._clean(str(found))}"
             raise ClaimFailed(f"{text}{instead}")
         self.claims += 1
-        line = Text("✓ ", style="bold green")
-        line.append(text)
-        self._line(line)
+        self._line(Text(text), Text("    ✓ ", style="bold green"))
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[tuple[str, str]]]) -> None:
         """`rows` of (text, style) cells."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+        table = Table(
+            box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1), header_style="dim"
+        )
         for head in heads:
             table.add_column(head, overflow="fold")
         for row in rows:
@@ -80,10 +79,8 @@ class Teller:
         self.console.print(Padding(table, (0, 0, 0, 4), expand=False))
 
     def failed(self, text: str) -> None:
-        line = Text("✗ ", style="bold red")
-        line.append(self._clean(text), style="red")
         self.console.print()
-        self._line(line, indent=0)
+        self._line(Text(self._clean(text), style="red"), Text("✗ ", style="bold red"))
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
@@ -95,12 +92,17 @@ class Teller:
             self.say(text)
             yield
 
-    def _line(self, text: Text, indent: int = 4) -> None:
+    def _line(self, text: Text, lead: Text) -> None:
+        """On a terminal what doesn't fit goes on below its own beginning, not below the lead."""
         if self.console.is_terminal:
             time.sleep(_RHYTHM)
-            self.console.print(Padding(text, (0, 0, 0, indent)))
+            line = Table.grid()
+            line.add_column(no_wrap=True)
+            line.add_column(overflow="fold")
+            line.add_row(lead, text)
+            self.console.print(line)
         else:
-            self.console.print(" " * indent, text, sep="", soft_wrap=True)
+            self.console.print(lead, text, sep="", soft_wrap=True)
 
     def _clean(self, text: str) -> str:
         for secret in self.secrets:

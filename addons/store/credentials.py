@@ -13,6 +13,7 @@ from pathlib import Path
 
 _COMMAND_TIMEOUT = 15.0
 _COMMAND_LIFETIME = 300.0
+_COMMAND_RETRY = 5.0  # so that a command that fails is not started for every call
 _MAX_KEY = 512
 
 
@@ -84,6 +85,7 @@ class _Secret:
         self._clock = clock
         self._value = b""
         self._seen: tuple[int, int, int] | float | None = None
+        self._failed: tuple[float, str] | None = None
         self._lock = threading.Lock()
 
     def read(self) -> bytes:
@@ -113,21 +115,30 @@ class _Secret:
             now = self._clock()
             if isinstance(self._seen, float) and now - self._seen < _COMMAND_LIFETIME:
                 return self._value
+            if self._failed is not None and now - self._failed[0] < _COMMAND_RETRY:
+                raise CredentialProblem(self._failed[1])
             try:
-                done = subprocess.run(
-                    list(self.source.command or ()),
-                    capture_output=True,
-                    timeout=_COMMAND_TIMEOUT,
-                    check=False,
-                    stdin=subprocess.DEVNULL,
-                )
-            except (OSError, subprocess.TimeoutExpired) as error:
-                raise CredentialProblem(f"{self.source}: did not run: {type(error).__name__}") from error
-            if done.returncode != 0:
-                raise CredentialProblem(f"{self.source}: ended with status {done.returncode}")
-            self._value = _usable(done.stdout, self.source)
-            self._seen = now
+                self._value = self._output_of_command()
+            except CredentialProblem as problem:
+                self._failed = (self._clock(), str(problem))
+                raise
+            self._seen, self._failed = now, None
             return self._value
+
+    def _output_of_command(self) -> bytes:
+        try:
+            done = subprocess.run(
+                list(self.source.command or ()),
+                capture_output=True,
+                timeout=_COMMAND_TIMEOUT,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise CredentialProblem(f"{self.source}: did not run: {type(error).__name__}") from error
+        if done.returncode != 0:
+            raise CredentialProblem(f"{self.source}: ended with status {done.returncode}")
+        return _usable(done.stdout, self.source)
 
     @property
     def is_slow(self) -> bool:

@@ -136,10 +136,12 @@ def served(forged: Path) -> Iterator[int]:
 
     thread = threading.Thread(target=serve)
     thread.start()
-    yield listener.getsockname()[1]
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
 
 
 FORGED = ["example.com", "xdatadoghq.com", "datadoghq.com.example.com", "127.0.0.1"]

@@ -1,5 +1,7 @@
 """Properties of what reads targets, YAML and tokens."""
 
+# ruff: noqa: PT017 - an exception is one outcome here, not the one expected
+
 from __future__ import annotations
 
 import base64
@@ -90,7 +92,9 @@ def check_operation(given: tuple[str, str | bytes, str]) -> None:
         assert part.startswith("{") or part == segment
 
 
-_OPERATION_PATHS = st.sampled_from([operation.template for operation in _catalogue().operations()])
+_OPERATION_PATHS = st.deferred(
+    lambda: st.sampled_from([operation.template for operation in _catalogue().operations()])
+)
 _operations = st.tuples(
     st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get", "TRACE", ""]),
     st.one_of(
@@ -125,7 +129,7 @@ yaml_texts = st.one_of(
 
 
 def check_yaml(text: str) -> None:
-    with linear(len(text), seconds_per_mib=60, base=0.5):
+    with linear(len(text), seconds_per_mib=60):
         try:
             source = load(text, "fuzz.yaml")
         except ProblemsError as error:
@@ -225,7 +229,7 @@ def check_presented(given: tuple[list[str], list[str], list[str]]) -> None:
     for one in singles:
         if isinstance(one, UnverifiedToken):
             assert one.unverified_value
-            assert one.unverified_value not in repr(one)
+            assert len(one.unverified_value) < 12 or one.unverified_value not in repr(one)
             assert one.unverified_value.isascii()
         if isinstance(one, TokenProblem):
             sent = {value for values in given for value in values if len(value) > 12}

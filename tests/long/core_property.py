@@ -21,10 +21,11 @@ class Property:
 
 
 @contextmanager
-def linear(size: int, *, seconds_per_mib: float, base: float = 0.1) -> Iterator[None]:
+def linear(size: int, *, seconds_per_mib: float, base: float = 0.5) -> Iterator[None]:
     """Fails if the block takes more processor time than is fair for `size` bytes.
 
-    Time of this thread alone, so that a busy machine fails nothing.
+    Time of this thread alone, so that a busy machine fails nothing; `base` (seconds) pays for what is made
+    at first use.
     """
     before = time.thread_time()
     yield

@@ -261,14 +261,3 @@ def test_opening_on_a_log_that_cant_be_used_says_so(state: StateDir) -> None:
     state.audit_log.write_bytes(b"x" * 4096)
     with pytest.raises(JournalUnavailable, match="not a SQLite database"):
         Journal.open(state, LIMITS)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions don't bind root")
-async def test_a_read_only_directory_fails_and_recovers(
-    state: StateDir, journal: Journal, record: Make
-) -> None:
-    state.recordings.chmod(0o500)
-    with pytest.raises(JournalUnavailable, match="Recordings in"):
-        await journal.probe()
-    state.recordings.chmod(0o700)
-    await journal.append([record()])
