@@ -15,7 +15,7 @@ from pathlib import Path
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
-from addons import logs, options_guard, wire_errors
+from addons import logs, options_guard, wire_bounds, wire_errors
 from addons.audit import Audit
 from addons.body import DecodedBody
 from addons.core.config_sections import Listen
@@ -96,7 +96,8 @@ class Chain:
         logs.install(
             logging.getLevelNamesMapping()[config.log.level.upper()], logs.LogFormat(config.log.format)
         )
-        wire_errors.install(config.limits.head)
+        wire_errors.install()
+        wire_bounds.install(config.limits.head)
         self._claim_listener(config.listen)
         options_guard.apply(
             {

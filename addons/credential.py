@@ -9,15 +9,14 @@ back every answer is searched for every known key, in every encoding.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote_plus
 
 from mitmproxy import http
 
 from addons import flowstate
 from addons.answers import refuse
+from addons.core import agent_keys
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body, encode_body
 from addons.core.model import Reason, Refusal, Risk
 from addons.core.redact.exact import ExactScrubber
@@ -26,21 +25,6 @@ from addons.store.credentials import Credential, CredentialProblem, Credentials
 
 DEFAULT = "default"
 
-# Every way in which a client sends a key of its own. Names are compared with `_` read as `-`.
-KEY_HEADERS = frozenset(
-    {
-        b"authorization",
-        b"cookie",
-        b"dd-api-key",
-        b"dd-application-key",
-        b"dd-app-key",
-        b"x-amz-firehose-access-key",
-        b"x-datadog-api-key",
-        b"x-datadog-application-key",
-    }
-)
-_KEY_PARAMETERS = re.compile(r"^(dd[-_])?(api|app|application)[-_]key$", re.IGNORECASE)
-_KEY_IN_PATH = re.compile(r"^(/v1/input)/[^/?]+")
 # What can be read back, and so searched for a key.
 _READABLE_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "identity"})
 
@@ -174,21 +158,19 @@ class CredentialOnTheWire:
 
 def _strip_keys(request: http.Request) -> None:
     fields = request.headers.fields
-    kept_fields = tuple(field for field in fields if field[0].lower().replace(b"_", b"-") not in KEY_HEADERS)
-    if len(kept_fields) != len(fields):
-        request.headers.fields = kept_fields
+    kept = tuple(
+        field for field in fields if field[0].lower().replace(b"_", b"-") not in agent_keys.DROPPED_HEADERS
+    )
+    if len(kept) != len(fields):
+        request.headers.fields = kept
     path, mark, query = request.path.partition("?")
-    kept = [part for part in query.split("&") if not _KEY_PARAMETERS.match(_name_of(part))] if mark else []
-    path = _KEY_IN_PATH.sub(r"\1", path)
-    request.path = f"{path}?{'&'.join(kept)}" if kept else path
+    if mark:
+        query = agent_keys.without_keys_in_query(query)
+        request.path = f"{path}?{query}" if query else path
     accepted = [value for line in request.headers.get_all("accept-encoding") for value in line.split(",")]
     if accepted:
         readable = [one.strip() for one in accepted if _coding(one) in _READABLE_ENCODINGS]
         request.headers["accept-encoding"] = ", ".join(readable) or "identity"
-
-
-def _name_of(parameter: str) -> str:
-    return unquote_plus(parameter.partition("=")[0]).strip()
 
 
 def _coding(element: str) -> str:

@@ -18,6 +18,9 @@ from addons.flowstate import Call, Stage
 
 _HTTPS_PORT = 443
 _VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
+# Methods are case-sensitive (RFC 9110 section 9.1), and mitmproxy shows every one in upper case: another
+# spelling would be decided on as one method and sent as another.
+_METHOD = re.compile(rb"[A-Z][A-Z-]*")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _UNKNOWN_HOST = Refusal(
     403,
@@ -97,7 +100,7 @@ class Destination:
 
     def _check(self, flow: http.HTTPFlow, call: Call) -> Refusal | None:
         request = flow.request
-        if request.http_version not in _VERSIONS or _is_malformed(request.headers):
+        if request.http_version not in _VERSIONS or _is_malformed(request):
             return _MALFORMED
         tunnel = flowstate.tunnel_of(flow.client_conn)
         host = self._host(request.host)
@@ -123,10 +126,14 @@ class Destination:
         return None
 
 
-def _is_malformed(headers: http.Headers) -> bool:
-    """Control characters in a value (RFC 9110 section 5.5), or a transfer coding that nobody here undoes."""
-    return any(_CONTROL.search(value) for _, value in headers.fields) or any(
-        coding.lower() != "chunked" for coding in headers.get_all("transfer-encoding")
+def _is_malformed(request: http.Request) -> bool:
+    """No method in capitals, control characters in a value (RFC 9110 section 5.5), or a transfer coding that
+    nobody here undoes.
+    """
+    return (
+        _METHOD.fullmatch(request.data.method) is None
+        or any(_CONTROL.search(value) for _, value in request.headers.fields)
+        or any(coding.lower() != "chunked" for coding in request.headers.get_all("transfer-encoding"))
     )
 
 

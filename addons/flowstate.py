@@ -86,9 +86,9 @@ class Call:
 
     id: str
     started: float
+    method: str
     in_tunnel: bool = False
     principal: Principal | None = None
-    unverified_intent: str | None = None
     host: DatadogHost | None = None
     target: Target | None = None
     operation: Operation | None = None
@@ -123,6 +123,7 @@ class Call:
 
 
 _calls: WeakKeyDictionary[http.HTTPFlow, Call] = WeakKeyDictionary()
+_current: WeakKeyDictionary[connection.Client, Call] = WeakKeyDictionary()
 _dialable: WeakSet[connection.Server] = WeakSet()
 _tunnels: WeakKeyDictionary[connection.Client, Tunnel] = WeakKeyDictionary()
 
@@ -140,7 +141,8 @@ def new_call_id() -> str:
 def call_of(flow: http.HTTPFlow) -> Call:
     call = _calls.get(flow)
     if call is None:
-        call = _calls[flow] = Call(new_call_id(), time.time())
+        call = _calls[flow] = Call(new_call_id(), time.time(), flow.request.method)
+        _current[flow.client_conn] = call
         call.in_tunnel = flow.client_conn in _tunnels and flow.request.method != "CONNECT"
     return call
 
@@ -148,6 +150,11 @@ def call_of(flow: http.HTTPFlow) -> Call:
 def known_call(flow: http.HTTPFlow) -> Call | None:
     """The flow's call if the chain has seen it at all."""
     return _calls.get(flow)
+
+
+def current_call(client: connection.Client) -> Call | None:
+    """The call that a client connection is busy with; over HTTP/1.1 there is one at a time."""
+    return _current.get(client)
 
 
 def open_tunnel(client: connection.Client) -> Tunnel:

@@ -63,6 +63,8 @@ class Release:
         if call.refusal is None and call.permits >= TUNNEL_STAGES:
             call.released = True
             flow.response = None
+        else:
+            flowstate.close_tunnel(flow.client_conn)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         flowstate.call_of(flow).head_passed = True

@@ -20,7 +20,6 @@ from addons.store.token_authority import IssuerUnavailable, TokenAuthority
 _RENEW_BEFORE = 30.0
 _KEY_HEADERS = ("dd-api-key", "dd_api_key")
 _INTENT_HEADER = "x-ddgate-intent"
-_MAX_INTENT = 2000
 _HOW = "put a token of a configured issuer into HTTPS_PROXY, or run the agent under `ddgate run`"
 
 
@@ -55,7 +54,6 @@ class Identity:
             identity_header=headers.get_all(self._header),
             api_key=[value for name in _KEY_HEADERS for value in headers.get_all(name)],
         )
-        call.unverified_intent = headers.get(_INTENT_HEADER, "")[:_MAX_INTENT] or None
         for name in ("proxy-authorization", self._header, *_KEY_HEADERS, _INTENT_HEADER):
             headers.pop(name, None)
         status = 407 if at_proxy else 401
@@ -73,6 +71,14 @@ class Identity:
             refuse(flow, call, refusal)
             return
         call.permits.add(Stage.IDENTITY)
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """A body may take longer to come than its token lives."""
+        call = flowstate.call_of(flow)
+        if call.refusal is None and Stage.IDENTITY in call.permits:
+            refusal = _still_valid(call.principal, 401 if call.in_tunnel else 407)
+            if refusal is not None:
+                refuse(flow, call, refusal)
 
     def response(self, flow: http.HTTPFlow) -> None:
         tunnel = flowstate.tunnel_of(flow.client_conn)

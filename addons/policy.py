@@ -6,6 +6,7 @@ from mitmproxy import http
 
 from addons import flowstate
 from addons.answers import refuse
+from addons.core.agent_keys import without_key_in_path
 from addons.core.catalogue import Catalogue
 from addons.core.model import Reason, Refusal
 from addons.core.policy import PolicyRequest, PolicySet
@@ -44,6 +45,10 @@ class Policy:
         request = flow.request
         try:
             target = normalise(request.path)
+            stripped = without_key_in_path(target.path)
+            if stripped != target.path:
+                target = normalise(f"{stripped}?{target.query}" if target.query else stripped)
+                request.path = stripped  # also for the record, should the call be refused
             pairs = query_pairs(target.query)
         except BadTarget:
             refuse(flow, call, _BAD_TARGET)

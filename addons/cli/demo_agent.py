@@ -5,10 +5,10 @@
 It does what it is told on standard input, one JSON object a line (`{"do": "submit logs", "message": "…"}`),
 and says on standard output what came of each, one JSON object a line:
 
-    status     the HTTP status
+    status     the HTTP status, if there was an answer
     returned   the class of what the client gave back
     raised     the class of the exception that the client raised instead
-    text       the first of the answer's `errors`
+    text       the first of the answer's `errors`, or why there is no answer
     reason     ddgate's word for a refusal, out of the answer
     body       the answer's bytes, in base64, where the job reads them raw
 
@@ -38,6 +38,7 @@ from datadog_api_client.v2.model.api_key_create_request import APIKeyCreateReque
 from datadog_api_client.v2.model.api_keys_type import APIKeysType
 from datadog_api_client.v2.model.http_log import HTTPLog
 from datadog_api_client.v2.model.http_log_item import HTTPLogItem
+from urllib3.exceptions import HTTPError
 
 
 def _validate(client: ApiClient, _job: Mapping[str, Any]) -> Any:
@@ -98,6 +99,8 @@ def _done(job: Mapping[str, Any]) -> dict[str, Any]:
             result = _JOBS[job["do"]](client, job)
         except ApiException as error:
             return _refused(error)
+        except HTTPError as error:  # no answer at all
+            return {"raised": type(error).__name__, "text": str(error)}
         if raw:
             body = result.read(decode_content=False)
             return {"status": result.status, "body": base64.b64encode(body).decode()}

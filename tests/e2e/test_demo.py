@@ -155,6 +155,7 @@ def assert_left_nothing(demo: Demo) -> None:
     assert demo.given_a_key == set()
     assert list(demo.tmp.iterdir()) == []
     assert "Traceback" not in demo.said
+    assert "log:   File" not in demo.said
 
 
 def assert_shows_no_secret(demo: Demo) -> None:
@@ -227,8 +228,8 @@ def test_on_a_terminal_it_stays_when_asked_and_its_recordings_can_be_seen(demo: 
 
 @pytest.mark.parametrize(
     ("number", "after"),
-    [(signal.SIGINT, "ddgate demo:"), (signal.SIGINT, "1. An agent"), (signal.SIGTERM, "6. alice")],
-    ids=["while starting", "in a step", "during the replay"],
+    [(signal.SIGINT, "ddgate demo:"), (signal.SIGTERM, "6. alice")],
+    ids=["while starting", "during the replay"],
 )
 def test_a_signal_ends_it_cleanly(demo: Demo, number: signal.Signals, after: str) -> None:
     demo.start()
@@ -279,15 +280,10 @@ def _hand_out_keys(policy: dict[str, Any]) -> None:
     policy["rules"].append({"id": "anything", "effect": "allow", "op": {"risk": every_risk}})
 
 
-def _forbid_monitors(policy: dict[str, Any]) -> None:
-    policy["rules"].append({"id": "no-monitors", "effect": "deny", "op": {"name": ["GetMonitor"]}})
-
-
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
         (_mask_nothing, "✗ step 2: Datadog got a mask in place of the password"),
-        (_forbid_monitors, "✗ step 3: Datadog got GET /api/v1/monitor/1001 once; found: 0"),
         (_hand_out_keys, "✗ step 4: it names ddgate"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

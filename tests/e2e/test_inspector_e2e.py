@@ -86,13 +86,15 @@ def echoing(make_gateway: MakeGateway, tmp_path: Path) -> Gateway:
 @pytest.fixture
 def inspector(echoing: Gateway, tmp_path: Path) -> Iterator[Inspector]:
     started = Inspector(echoing, tmp_path / "inspector.log")
-    wait_until(started.is_up, 20, "the inspector")
-    started.password = StateDir.open(echoing.state).inspector_password()
-    started.headers = {"Authorization": f"Bearer {started.password}"}
-    yield started
-    if started.process.poll() is None:
-        started.process.terminate()
-        started.process.wait(10)
+    try:
+        wait_until(started.is_up, 20, "the inspector")
+        started.password = StateDir.open(echoing.state).inspector_password()
+        started.headers = {"Authorization": f"Bearer {started.password}"}
+        yield started
+    finally:
+        if started.process.poll() is None:
+            started.process.terminate()
+            started.process.wait(10)
 
 
 def read_all(inspector: Inspector, flow_id: str) -> None:

@@ -35,6 +35,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer, datadog: 
         datadog.keys,
         config={"recordings": {"segment_size": "64KiB"}},
     ).start()
+    try:
+        fill_segments(gateway, issuer)
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+def fill_segments(gateway: Gateway, issuer: Issuer) -> None:
     token = issuer.token("sre-agent", on_behalf_of="bob@example.com")
     assert curl(gateway, f"{API}/api/v1/monitor?name=one", token=token).status == 200
     monitor = {"type": "metric alert", "query": "a > 1", "name": "m", "message": f"page {SECRET}"}
@@ -44,8 +52,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer, datadog: 
     log = json.dumps([{"message": "filler " * 10_000}])
     assert curl(gateway, f"{API}/api/v2/logs", "-d", log, token=token).status == 202
     assert curl(gateway, f"{API}/api/v1/dashboard", token=token).status == 200
-    yield gateway
-    gateway.stop()
 
 
 @pytest.fixture

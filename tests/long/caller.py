@@ -90,6 +90,10 @@ class Caller:
         self._login = [raw_client.basic(token)]
         self._connection: socket.socket | None = None
 
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None
+
     def connection(self) -> socket.socket:
         """Raises OSError if there is no tunnel to be had."""
         if self._connection is None:

@@ -57,48 +57,234 @@ class Surroundings:
 type Field = tuple[bytes, bytes]
 
 _PATHS = [
-    *("/_sandbox/echo", "/_sandbox/echo", "/api/v1/monitor", "/api/v2/logs", "/api/v1/validate", "/api/v2/api_keys"),
-    *("/api/v1/monitor/1", "/api/v2/logs/events/search", "/v1/input", "/v1/input/" + STOLEN.decode(), "/", "*"),
+    *(
+        "/_sandbox/echo",
+        "/_sandbox/echo",
+        "/api/v1/monitor",
+        "/api/v2/logs",
+        "/api/v1/validate",
+        "/api/v2/api_keys",
+    ),
+    *(
+        "/api/v1/monitor/1",
+        "/api/v2/logs/events/search",
+        "/v1/input",
+        "/v1/input/" + STOLEN.decode(),
+        "/",
+        "*",
+    ),
 ]
 _PATH_PIECES = [
-    *("/", "//", "/.", "/..", "/%2e%2e", "%2f", "%252f", "%5c", ";a=b", "\\", "%00", "%c0%af", "%EF%BC%8F", "%"),
-    *("%0d%0aX:%20y", "%20", "%7e", "#x", "@", ":", "[", "]", "{id}", "~", "%zz", "%C3%A9", "a" * 300, "?", "!"),
+    *(
+        "/",
+        "//",
+        "/.",
+        "/..",
+        "/%2e%2e",
+        "%2f",
+        "%252f",
+        "%5c",
+        ";a=b",
+        "\\",
+        "%00",
+        "%c0%af",
+        "%EF%BC%8F",
+        "%",
+    ),
+    *(
+        "%0d%0aX:%20y",
+        "%20",
+        "%7e",
+        "#x",
+        "@",
+        ":",
+        "[",
+        "]",
+        "{id}",
+        "~",
+        "%zz",
+        "%C3%A9",
+        "a" * 300,
+        "?",
+        "!",
+    ),
 ]
 _QUERY_PIECES = [
-    *("&a=b", "&a=%00", "&_method=DELETE", ";c=d", "&form=header", "&form=body", "&form=base64", "&status=500"),
-    *("&form=location", "&encoding=gzip", "&encoding=br", "&chunked=1", "&redirect=https://evil.example/", "&&"),
-    *("&api_key=" + STOLEN.decode(), "&API%5FKEY=" + STOLEN.decode(), "&q=%7e%zz", "&q={[|]}", "#x", "?", "&=", "%"),
+    *(
+        "&a=b",
+        "&a=%00",
+        "&_method=DELETE",
+        ";c=d",
+        "&form=header",
+        "&form=body",
+        "&form=base64",
+        "&status=500",
+    ),
+    *(
+        "&form=location",
+        "&encoding=gzip",
+        "&encoding=br",
+        "&chunked=1",
+        "&redirect=https://evil.example/",
+        "&&",
+    ),
+    *(
+        "&api_key=" + STOLEN.decode(),
+        "&API%5FKEY=" + STOLEN.decode(),
+        "&q=%7e%zz",
+        "&q={[|]}",
+        "#x",
+        "?",
+        "&=",
+        "%",
+    ),
 ]
-_METHODS = ["GET", "GET", "POST", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "get", "X-Y", "PRI"]
+_METHODS = [
+    "GET",
+    "GET",
+    "POST",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "HEAD",
+    "OPTIONS",
+    "TRACE",
+    "get",
+    "X-Y",
+    "PRI",
+]
 _FIELDS: list[Field] = [
     *((b"DD-API-KEY", STOLEN), (b"dd_application_key", STOLEN), (b"Authorization", b"Bearer " + STOLEN)),
-    *((b"Cookie", b"dogweb=" + STOLEN), (b"Connection", b"DD-API-KEY, close"), (b"Connection", b"keep-alive")),
-    *((b"Upgrade", b"websocket"), (b"Expect", b"100-continue"), (b"Accept-Encoding", b"gzip, zstd, foo;q=0.1")),
-    *((b"X-HTTP-Method-Override", b"DELETE"), (b"X-A", b"\xff\xfe\x80"), (b"X-A", b"a\tb"), (b"X-Empty", b"")),
-    *((b"TE", b"trailers"), (b"Trailer", b"X-T"), (b"X-Forwarded-Host", b"evil.example"), (b"Range", b"bytes=0-")),
-    *((b"Content-Type", b"application/json"), (b"Content-Type", b"application/x-protobuf"), (b"X-A", b"%00" * 50)),
-    *((b"Content-Type", b"application/x-www-form-urlencoded"), (b"Content-Type", b"\xff"), (b"Via", b"1.1 x")),
+    *(
+        (b"Cookie", b"dogweb=" + STOLEN),
+        (b"Connection", b"DD-API-KEY, close"),
+        (b"Connection", b"keep-alive"),
+    ),
+    *(
+        (b"Upgrade", b"websocket"),
+        (b"Expect", b"100-continue"),
+        (b"Accept-Encoding", b"gzip, zstd, foo;q=0.1"),
+    ),
+    *(
+        (b"X-HTTP-Method-Override", b"DELETE"),
+        (b"X-A", b"\xff\xfe\x80"),
+        (b"X-A", b"a\tb"),
+        (b"X-Empty", b""),
+    ),
+    *(
+        (b"TE", b"trailers"),
+        (b"Trailer", b"X-T"),
+        (b"X-Forwarded-Host", b"evil.example"),
+        (b"Range", b"bytes=0-"),
+    ),
+    *(
+        (b"Content-Type", b"application/json"),
+        (b"Content-Type", b"application/x-protobuf"),
+        (b"X-A", b"%00" * 50),
+    ),
+    *(
+        (b"Content-Type", b"application/x-www-form-urlencoded"),
+        (b"Content-Type", b"\xff"),
+        (b"Via", b"1.1 x"),
+    ),
     *((b"Host", b"evil.example"), (b"X-DDGate-Intent", b"\xc3\xa9" * 30), (b"X-DDGate-Allow", b"true")),
 ]
 _SNIPPETS = [
-    *(b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"%", b"\xff", b"\x80", b"\r\n ", b" HTTP/1.1"),
-    *(b"\r\nTransfer-Encoding: chunked", b"\r\nContent-Length: 5", b"\r\nContent-Length: 0", b"\r\nHost: evil.example"),
-    *(b"\r\nDD-API-KEY: " + STOLEN, b"\r\nExpect: 100-continue", b"0\r\n\r\n", b"ffffffffffffffff\r\n", b"-1", b"1e9"),
-    *(b"GET /_sandbox/echo HTTP/1.1\r\nHost: api.datadoghq.com\r\n\r\n", b"\r\nConnection: Host", b"\xe2\x84\xaa"),
+    *(
+        b"\r\n",
+        b"\r\n\r\n",
+        b"\n",
+        b"\r",
+        b"\0",
+        b" ",
+        b"\t",
+        b":",
+        b"%",
+        b"\xff",
+        b"\x80",
+        b"\r\n ",
+        b" HTTP/1.1",
+    ),
+    *(
+        b"\r\nTransfer-Encoding: chunked",
+        b"\r\nContent-Length: 5",
+        b"\r\nContent-Length: 0",
+        b"\r\nHost: evil.example",
+    ),
+    *(
+        b"\r\nDD-API-KEY: " + STOLEN,
+        b"\r\nExpect: 100-continue",
+        b"0\r\n\r\n",
+        b"ffffffffffffffff\r\n",
+        b"-1",
+        b"1e9",
+    ),
+    *(
+        b"GET /_sandbox/echo HTTP/1.1\r\nHost: api.datadoghq.com\r\n\r\n",
+        b"\r\nConnection: Host",
+        b"\xe2\x84\xaa",
+    ),
 ]
 _CODINGS = ["gzip", "deflate", "br", "zstd", "zstd1", "x-gzip", "identity", "gzip, br", "zstd, gzip"]
 _FALSE_CODINGS = ["GZIP", "foo", "", "gzip, foo", "gzip,gzip,gzip,gzip", "chunked", "zstd2", "\xff"]
 _BODIES = [
-    *(b"", b"{}", b'[{"message": "hello", "ddsource": "fuzz"}]', b'{"message": "password=Tr0ub4dor-Zebra-77"}'),
-    *(b'{"a": ' + b"[" * 2000 + b"]" * 2000 + b"}", b'{"a": 1, "a": 2}', b'{"n": ' + b"9" * 5000 + b"}", b"\xff\xfe{"),
-    *(b'{"s": "\\ud800"}', b"a=b&password=Tr0ub4dor-Zebra-77", b"data: {}\n\ndata: {}\n\n", b"\0" * 3000, b"{" * 500),
+    *(
+        b"",
+        b"{}",
+        b'[{"message": "hello", "ddsource": "fuzz"}]',
+        b'{"message": "password=Tr0ub4dor-Zebra-77"}',
+    ),
+    *(
+        b'{"a": ' + b"[" * 2000 + b"]" * 2000 + b"}",
+        b'{"a": 1, "a": 2}',
+        b'{"n": ' + b"9" * 5000 + b"}",
+        b"\xff\xfe{",
+    ),
+    *(
+        b'{"s": "\\ud800"}',
+        b"a=b&password=Tr0ub4dor-Zebra-77",
+        b"data: {}\n\ndata: {}\n\n",
+        b"\0" * 3000,
+        b"{" * 500,
+    ),
     b'{"name": "m", "type": "metric alert", "query": "a > 1", "message": "[REDACTED:password:0123abcd]"}',
 ]
 _HOSTS = [
-    *(API, API, "API.DataDogHQ.com", f"{API}.", "http-intake.logs.datadoghq.eu", "evil.example", f"{API}.evil.example"),
-    *("127.0.0.1", "localhost", "[::1]", "0.0.0.0", "[::ffff:127.0.0.1]", "169.254.169.254", "0x7f.1", "2130706433"),
-    *(f"user:pass@{API}", f"{API}@127.0.0.1", "xdatadoghq.com", "api.datadoghq.com\u3002evil", "", "*", "a" * 300),
-    *("127.0.0.1#.datadoghq.com", "api.datadoghq.com%00.evil.example", "7-67-0-app.agent.datadoghq.com", "[::1"),
+    *(
+        API,
+        API,
+        "API.DataDogHQ.com",
+        f"{API}.",
+        "http-intake.logs.datadoghq.eu",
+        "evil.example",
+        f"{API}.evil.example",
+    ),
+    *(
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "0.0.0.0",
+        "[::ffff:127.0.0.1]",
+        "169.254.169.254",
+        "0x7f.1",
+        "2130706433",
+    ),
+    *(
+        f"user:pass@{API}",
+        f"{API}@127.0.0.1",
+        "xdatadoghq.com",
+        "api.datadoghq.com\u3002evil",
+        "",
+        "*",
+        "a" * 300,
+    ),
+    *(
+        "127.0.0.1#.datadoghq.com",
+        "api.datadoghq.com%00.evil.example",
+        "7-67-0-app.agent.datadoghq.com",
+        "[::1",
+    ),
 ]
 
 
@@ -118,7 +304,11 @@ def _target(choose: random.Random, number: int) -> str:
 
 
 def _request(
-    choose: random.Random, number: int, fields: Sequence[Field] = (), body: bytes | None = None, prefix: str = ""
+    choose: random.Random,
+    number: int,
+    fields: Sequence[Field] = (),
+    body: bytes | None = None,
+    prefix: str = "",
 ) -> bytes:
     """A well-formed request of any method. With `prefix` its target is in absolute form."""
     method = choose.choice(_METHODS)
@@ -187,7 +377,11 @@ def _coded_body(choose: random.Random, number: int, around: Surroundings) -> Cas
     coding = choose.choice(_CODINGS)
     body = encode_body(choose.choice(_BODIES), coding)
     if choose.random() < 0.2:
-        body = zlib.compress(b"\0" * 3_000_000, 9) if choose.random() < 0.5 else encode_body(b"\0" * 3_000_000, coding)
+        body = (
+            zlib.compress(b"\0" * 3_000_000, 9)
+            if choose.random() < 0.5
+            else encode_body(b"\0" * 3_000_000, coding)
+        )
     if choose.random() < 0.6:
         body = damaged(choose, body)
     named = coding if choose.random() < 0.7 else choose.choice(_CODINGS + _FALSE_CODINGS)
@@ -208,7 +402,11 @@ def _bad_token(choose: random.Random, token: str) -> bytes:
     forged = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=")
     return choose.choice(
         [
-            *(b".".join([forged, claims, b""]), b".".join([header, other, signature]), b".".join([header, claims, other])),
+            *(
+                b".".join([forged, claims, b""]),
+                b".".join([header, other, signature]),
+                b".".join([header, claims, other]),
+            ),
             *(raw * 20, raw[: choose.randrange(len(raw))], b"", b"a.b.c", raw + b"." + raw, b"\xff" * 20),
         ]
     )
@@ -232,7 +430,9 @@ def _token_in_request(choose: random.Random, number: int, around: Surroundings) 
 
 def _connect(choose: random.Random, number: int, around: Surroundings) -> Case:
     host = choose.choice(_HOSTS)
-    port = choose.choice(["443", "443", "80", "0", "65536", "99999", "", "443x", "0443", *map(str, around.ports)])
+    port = choose.choice(
+        ["443", "443", "80", "0", "65536", "99999", "", "443x", "0443", *map(str, around.ports)]
+    )
     authority = host if choose.random() < 0.05 else f"{host}:{port}"
     login = (b"Proxy-Authorization", f"Bearer {around.token}".encode())
     if choose.random() < 0.3:
@@ -250,7 +450,11 @@ def _damaged_connect(choose: random.Random, number: int, around: Surroundings) -
 
 def _absolute(choose: random.Random, number: int, around: Surroundings) -> Case:
     scheme = choose.choice(["https://", "https://", "http://", "ftp://", "//"])
-    prefix = scheme + choose.choice([API, API, *_HOSTS]) + choose.choice(["", ":443", ":80", f":{around.ports[0]}"])
+    prefix = (
+        scheme
+        + choose.choice([API, API, *_HOSTS])
+        + choose.choice(["", ":443", ":80", f":{around.ports[0]}"])
+    )
     data = _request(choose, number, [_login(choose, around.token)], prefix=prefix)
     if choose.random() < 0.5:
         return Case(number, "absolute form", Where.LISTENER, data, is_complete=True)
@@ -259,7 +463,14 @@ def _absolute(choose: random.Random, number: int, around: Surroundings) -> Case:
 
 def _noise(choose: random.Random, number: int, around: Surroundings) -> Case:
     start = choose.choice(
-        [b"", b"\x16\x03\x01\x02\x00\x01\x00", b"SSH-2.0-x\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x05\x01\x00", b"\r\n\r\n"]
+        [
+            b"",
+            b"\x16\x03\x01\x02\x00\x01\x00",
+            b"SSH-2.0-x\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"\x05\x01\x00",
+            b"\r\n\r\n",
+        ]
     )
     data = start + choose.randbytes(choose.randint(1, 300)) + choose.choice([b"", b"\r\n\r\n"])
     return Case(number, "noise", choose.choice(list(Where)), data, is_complete=False)
