@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 
 from mitmproxy import http
 
@@ -29,17 +30,31 @@ _CALL_HEADER = b"X-DDGate-Call"
 _NO_ID = "0" * 26  # as long as every call id, so that the template's length holds
 
 
-def error_body(refusal: Refusal, call_id: str | None = None) -> bytes:
-    """`{"errors": ["ddgate: …"], "ddgate": {"reason", "rule", "remedy", "call"}}`."""
+def error_body(
+    refusal: Refusal, call_id: str | None = None, about: Mapping[str, str | None] | None = None
+) -> bytes:
+    """`{"errors": ["ddgate: …"], "ddgate": {"reason", "rule", "remedy", "call", "identity", "policy"}}`."""
     rule = f" (rule {refusal.rule})" if refusal.rule else ""
     text = f"ddgate: {refusal.message.rstrip('.')}{rule}"
     if refusal.remedy:
         text = f"{text}. {refusal.remedy[:1].upper()}{refusal.remedy[1:]}"
-    facts = {"reason": refusal.reason.value, "rule": refusal.rule, "remedy": refusal.remedy, "call": call_id}
+    facts = {
+        "reason": refusal.reason.value,
+        "rule": refusal.rule,
+        "remedy": refusal.remedy,
+        "call": call_id,
+        **(about or {}),
+    }
     return json.dumps({"errors": [text], "ddgate": {k: v for k, v in facts.items() if v}}).encode()
 
 
-def response_of(refusal: Refusal, call_id: str | None = None, *, head_only: bool = False) -> http.Response:
+def response_of(
+    refusal: Refusal,
+    call_id: str | None = None,
+    *,
+    head_only: bool = False,
+    about: Mapping[str, str | None] | None = None,
+) -> http.Response:
     headers = [(b"Content-Type", b"application/json")]
     if call_id:
         headers.append((_CALL_HEADER, call_id.encode()))
@@ -52,7 +67,7 @@ def response_of(refusal: Refusal, call_id: str | None = None, *, head_only: bool
         headers.append((b"WWW-Authenticate", b'Bearer realm="ddgate"'))
     return http.Response.make(
         refusal.status,
-        b"" if head_only else error_body(refusal, call_id),
+        b"" if head_only else error_body(refusal, call_id, about),
         http.Headers(headers),
     )
 
@@ -79,4 +94,9 @@ class Standing:
 def refuse(flow: http.HTTPFlow, call: Call, refusal: Refusal) -> None:
     """Ends the call here: `refusal` becomes its answer, and no later stage may permit it."""
     call.refusal = refusal
-    flow.response = response_of(refusal, call.id, head_only=flow.request.method == "HEAD")
+    about = {
+        "identity": call.principal.subject if call.principal else None,
+        "on_behalf_of": call.principal.on_behalf_of if call.principal else None,
+        "policy": call.decision.revision if call.decision else None,
+    }
+    flow.response = response_of(refusal, call.id, head_only=flow.request.method == "HEAD", about=about)

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
+from dataclasses import replace
 from time import time
 
 from mitmproxy import http
@@ -27,21 +28,25 @@ _UNAVAILABLE = Refusal(
     "the call can't be put on record, so it was not forwarded",
     "try again later; `/readyz` says what is wrong",
 )
+_TOO_LARGE = Refusal(413, Reason.BODY_TOO_LARGE, "the body is over the gateway's limit")
+_MALFORMED = Refusal(400, Reason.MALFORMED_REQUEST, "the request is not well-formed HTTP")
+_CLIENT_GONE = Refusal(0, Reason.CLIENT_GONE, "the client left before the call was decided on")
 _FAILED = NOT_PERMITTED.reason
+_MAX_UNWRITTEN = 10_000
 
 
 class Audit:
+    """What can't be written when it is due is kept, as far as memory allows, and written by `retry`."""
+
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._unwritten: deque[AuditRecord] = deque(maxlen=_MAX_UNWRITTEN)
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         """A tunnel that opens is recorded by the calls in it; one that is refused is recorded here."""
         call = flowstate.call_of(flow)
         if call.refusal is not None:
-            record = AuditRecord(
-                RecordKind.TUNNEL_REFUSED, call.started, call.id, _facts(flow, call), call.refusal.message
-            )
-            await self._append_refusal(record, None)
+            await self.settle(flow)
             return
         call.permits.add(Stage.AUDIT)
 
@@ -69,35 +74,52 @@ class Audit:
 
     async def response(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
-        if not call.attempted:
-            call.closed = True
-            message = call.refusal.message if call.refusal else NOT_PERMITTED.message
-            record = AuditRecord(RecordKind.REFUSED, call.started, call.id, _facts(flow, call), message)
-            await self._append_refusal(record, call.recorded_flow)
+        if not call.attempted or call.refusal is not None or call.recorded_flow is None:
+            await self.settle(flow)
             return
-        if call.refusal is None and call.recorded_flow is None:
-            return
-        record = self._outcome(flow, call, "answered" if call.refusal is None else "answer withheld")
+        call.closed = True
+        record = self._outcome(flow, call, "answered")
         try:
             await self._journal.append([record], call.recorded_flow)
         except JournalUnavailable as error:
             logger.error("an answer is withheld, because it can't be put on record: %s", error)  # noqa: TRY400 - no traceback
+            self._unwritten.append(self._outcome(flow, call, "answer withheld"))
             return
-        call.closed = True
         call.clearances.add(Stage.AUDIT)
 
     async def error(self, flow: http.HTTPFlow) -> None:
-        """The call ended without an answer: refused by mitmproxy itself, broken off, or left by its client."""
+        """The call ended without an answer: refused by mitmproxy, broken off, or left by its client."""
+        await self.settle(flow)
+
+    async def settle(self, flow: http.HTTPFlow) -> None:
+        """Records the end of a call that Datadog did not answer, once. A refusal stands whether or not it can
+        be recorded: it forwards nothing.
+        """
         call = flowstate.call_of(flow)
         if call.closed:
             return
         call.closed = True
         if call.attempted:
-            record = self._outcome(flow, call, "unknown" if call.head_sent else "not sent")
+            record = self._outcome(flow, call, _end_of(call))
         else:
-            message = "the call ended before it was decided on"
-            record = AuditRecord(RecordKind.REFUSED, call.started, call.id, _facts(flow, call), message)
-        await self._append_refusal(record, None)
+            kind = RecordKind.TUNNEL_REFUSED if call.method == "CONNECT" else RecordKind.REFUSED
+            refusal = call.refusal or _told_by(flow)
+            facts = replace(_facts(flow, call), reason=refusal.reason, status=refusal.status or None)
+            record = AuditRecord(kind, call.started, call.id, facts, refusal.message)
+        try:
+            await self._journal.append([record], call.recorded_flow)
+        except JournalUnavailable as error:
+            logger.error("a %s record waits: %s", record.kind, error)  # noqa: TRY400 - no traceback
+            self._unwritten.append(record)
+
+    async def retry(self) -> None:
+        """Writes what could not be written when it was due."""
+        while self._unwritten:
+            try:
+                await self._journal.append([self._unwritten[0]])
+            except JournalUnavailable:
+                return
+            self._unwritten.popleft()
 
     def _outcome(self, flow: http.HTTPFlow, call: Call, outcome: str) -> AuditRecord:
         attributes: dict[str, Json] = {"outcome": outcome, "seconds": round(time() - call.started, 6)}
@@ -105,12 +127,22 @@ class Audit:
             attributes["response_digest"] = answer.digest
         return AuditRecord(RecordKind.OUTCOME, time(), call.id, _facts(flow, call), attributes=attributes)
 
-    async def _append_refusal(self, record: AuditRecord, recorded: bytes | None) -> None:
-        """A refusal stands whether or not it can be recorded: it forwards nothing."""
-        try:
-            await self._journal.append([record], recorded)
-        except JournalUnavailable as error:
-            logger.error("a %s record is lost: %s", record.kind, error)  # noqa: TRY400 - no traceback
+
+def _end_of(call: Call) -> str:
+    if call.answer is not None:
+        return "answer withheld"
+    return "unknown" if call.head_sent else "not sent"
+
+
+def _told_by(flow: http.HTTPFlow) -> Refusal:
+    """What mitmproxy's own error, if there is one, says of a call that no stage has refused."""
+    if flow.error is None:
+        return NOT_PERMITTED
+    if flow.error.msg.startswith("Request body exceeds"):
+        return _TOO_LARGE
+    if flow.error.msg.startswith(("Received ", "Invalid ", "mitmproxy received")):
+        return _MALFORMED
+    return _CLIENT_GONE
 
 
 def _facts(flow: http.HTTPFlow, call: Call) -> CallFacts:

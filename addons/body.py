@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+
 from mitmproxy import http
 
 from addons import flowstate
@@ -10,6 +13,8 @@ from addons.core.body import BodyTooLarge, UndecodableBody, decode_body
 from addons.core.model import Reason, Refusal
 from addons.flowstate import Stage
 
+_IN_THREAD = 4096
+
 
 class DecodedBody:
     name = "body"
@@ -17,14 +22,19 @@ class DecodedBody:
     def __init__(self, decoded_limit: int) -> None:
         self._limit = decoded_limit
 
-    def request(self, flow: http.HTTPFlow) -> None:
+    async def request(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
         if call.refusal is not None:
             return
         encodings = flow.request.headers.get_all("content-encoding")
         raw = flow.request.raw_content or b""
         try:
-            call.body = decode_body(raw, ", ".join(encodings) or None, limit=self._limit) if raw else b""
+            if raw and encodings:
+                # In a thread: a small body may decode to a very large one.
+                decode = partial(decode_body, raw, ", ".join(encodings), limit=self._limit)
+                call.body = await asyncio.to_thread(decode) if len(raw) > _IN_THREAD else decode()
+            else:
+                call.body = raw
         except BodyTooLarge:
             refuse(flow, call, _TOO_LARGE)
             return

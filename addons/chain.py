@@ -16,6 +16,7 @@ from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
 from addons import logs, options_guard, wire_bounds, wire_errors
+from addons.answer_timeout import AnswerTimeout
 from addons.audit import Audit
 from addons.body import DecodedBody
 from addons.core.config_sections import Listen
@@ -41,8 +42,11 @@ def stages(runtime: Runtime) -> Sequence[object]:
     config = runtime.config
     guard = OptionsGuard()
     policy = Policy(runtime.policy_set, runtime.catalogue)
+    audit = Audit(runtime.journal)
     lifecycle = Lifecycle(
-        guard=Guard(),
+        guard=Guard(audit.settle),
+        settle=audit.settle,
+        retry=audit.retry,
         journal=runtime.journal,
         key_sets=runtime.key_sets,
         state_dir=runtime.state.path,
@@ -69,7 +73,8 @@ def stages(runtime: Runtime) -> Sequence[object]:
         CredentialOnTheWire(runtime.credentials, config.limits.decoded_body),
         Redaction(runtime.scrubbers, runtime.state.installation_key("body-digest")),
         Recorder(runtime.gateway_url),
-        Audit(runtime.journal),
+        audit,
+        AnswerTimeout(config.upstream.timeout),
         Release(),
     )
 

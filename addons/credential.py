@@ -24,6 +24,7 @@ from addons.flowstate import Call, Stage
 from addons.store.credentials import Credential, CredentialProblem, Credentials
 
 DEFAULT = "default"
+_IN_THREAD = 64 * 1024  # larger answers are searched in a thread, so that other calls go on meanwhile
 
 # What can be read back, and so searched for a key.
 _READABLE_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "identity"})
@@ -105,6 +106,10 @@ class CredentialOnTheWire:
         if call.host.site not in credential.sites:
             refuse(flow, call, _OUT_OF_SCOPE)
             return
+        # Made now: a key that can't be searched for in the answer must not be sent.
+        secrets = self._credentials.known_secrets()
+        if secrets != self._scrubbed_for:
+            self._scrubber, self._scrubbed_for = ExactScrubber(secrets), secrets
         call.credential = name
         flow.request.headers = WireHeaders(flow.request.headers.fields, _granting(flow, call, credential))
         call.permits.add(Stage.CREDENTIAL)
@@ -115,16 +120,16 @@ class CredentialOnTheWire:
     def error(self, flow: http.HTTPFlow) -> None:
         _put_plain_headers_back(flow)
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    async def response(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
         _put_plain_headers_back(flow)
         if call.answer is None or call.refusal is not None:
             return
-        secrets = self._credentials.known_secrets()
-        if secrets != self._scrubbed_for:
-            self._scrubber, self._scrubbed_for = ExactScrubber(secrets), secrets
         try:
-            self._scrub(call, call.answer)
+            if len(call.answer.raw_content or b"") > _IN_THREAD:
+                await asyncio.to_thread(self._scrub, call, call.answer)
+            else:
+                self._scrub(call, call.answer)
         except (UndecodableBody, BodyTooLarge):
             refuse(flow, call, _UNREADABLE)
             return
@@ -134,9 +139,13 @@ class CredentialOnTheWire:
         """Searches status line, headers and decoded body.
 
         Raises:
-            UndecodableBody, BodyTooLarge: the body can't be searched.
+            UndecodableBody, BodyTooLarge: the body can't be searched, or holds a key in pieces.
 
         """
+        if any(coding.lower() != "chunked" for coding in answer.headers.get_all("transfer-encoding")):
+            raise UndecodableBody("a transfer coding that isn't undone here")
+        if answer.status_code == 101:  # noqa: PLR2004 - Switching Protocols
+            raise UndecodableBody("another protocol")
         scrub = self._scrubber.scrub
         head = b"\r\n".join(name + b": " + value for name, value in answer.headers.fields)
         if self._scrubber.found(head):
@@ -154,6 +163,10 @@ class CredentialOnTheWire:
             answer.raw_content = encode_body(call.answer_body, encoding)
             if "content-length" in answer.headers:
                 answer.headers["content-length"] = str(len(answer.raw_content))
+        # UTF-16, and base64 in lines: found, but not replaced in place.
+        joined = call.answer_body.translate(None, b"\r\n\0")
+        if len(joined) != len(call.answer_body) and self._scrubber.found(joined):
+            raise UndecodableBody("a key in pieces")
 
 
 def _strip_keys(request: http.Request) -> None:

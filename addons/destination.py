@@ -21,6 +21,8 @@ _VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
 # Methods are case-sensitive (RFC 9110 section 9.1), and mitmproxy shows every one in upper case: another
 # spelling would be decided on as one method and sent as another.
 _METHOD = re.compile(rb"[A-Z][A-Z-]*")
+_MAX_FIELDS = 200
+_MAX_PARAMETERS = 1000
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _UNKNOWN_HOST = Refusal(
     403,
@@ -37,6 +39,12 @@ _MISMATCH = Refusal(
 _NOT_TLS = Refusal(403, Reason.NOT_TLS, "Datadog is reached over https only", "use an https:// URL")
 _UPGRADE = Refusal(403, Reason.UPGRADE_REFUSED, "protocol upgrades are not forwarded", "use plain HTTP/1.1")
 _MALFORMED = Refusal(400, Reason.MALFORMED_REQUEST, "the request is not well-formed HTTP", "mend the client")
+_TOO_MANY = Refusal(
+    431,
+    Reason.MALFORMED_REQUEST,
+    "the request has too many headers or query parameters",
+    f"send at most {_MAX_FIELDS} headers and {_MAX_PARAMETERS} parameters",
+)
 
 # RFC 9110 section 7.6.1: meant for one hop. Forwarded, they could name the credential's header. The Host that
 # goes on is the canonical one, and a method is what the request line says.
@@ -98,8 +106,10 @@ class Destination:
         host = hosts.lookup(name) if name else None
         return host if host is not None and host.site in self._sites else None
 
-    def _check(self, flow: http.HTTPFlow, call: Call) -> Refusal | None:
+    def _check(self, flow: http.HTTPFlow, call: Call) -> Refusal | None:  # noqa: C901 - a list of checks
         request = flow.request
+        if len(request.headers.fields) > _MAX_FIELDS or request.path.count("&") > _MAX_PARAMETERS:
+            return _TOO_MANY
         if request.http_version not in _VERSIONS or _is_malformed(request):
             return _MALFORMED
         tunnel = flowstate.tunnel_of(flow.client_conn)
@@ -158,7 +168,7 @@ def _make_end_to_end(request: http.Request, call: Call) -> None:
         for token in value.split(b",")
     }
     dropped = _NOT_FORWARDED | (listed - _FRAMING)
-    kept = [field for field in fields if field[0].lower() not in dropped]
+    kept = [field for field in fields if field[0].lower().replace(b"_", b"-") not in dropped]
     if b"close" in listed:
         kept.append((b"Connection", b"close"))
     # Assigned as they are: a new Headers object would check each field once more.

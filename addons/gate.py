@@ -5,6 +5,8 @@ flow: so whatever breaks in between, the refusal of the first one stands.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from mitmproxy import http
 from mitmproxy.proxy import server_hooks
 
@@ -97,12 +99,19 @@ class Release:
 class Guard:
     """Stands in mitmproxy's own list of addons, outside the script, and so outlives it: when the chain is
     broken or deleted while the gateway runs, it refuses what the chain no longer sees.
+
+    `settle` puts a call on record that ended without one, because a stage raised on the way.
     """
 
     name = "ddgate_guard"
 
-    def http_connect(self, flow: http.HTTPFlow) -> None:
+    def __init__(self, settle: Callable[[http.HTTPFlow], Awaitable[None]] | None = None) -> None:
+        self._settle = settle
+
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
         self._hold_back(flow)
+        if flow.response is not None and self._settle is not None:
+            await self._settle(flow)
 
     def request(self, flow: http.HTTPFlow) -> None:
         self._hold_back(flow)
@@ -111,12 +120,18 @@ class Guard:
         if data.server.error is None and not flowstate.may_dial(data.server):
             data.server.error = _NOT_DIALLED
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    async def response(self, flow: http.HTTPFlow) -> None:
         call = flowstate.known_call(flow)
         if call is None or (call.released and call.answer in (None, flow.response) and not call.delivered):
             flow.response = response_of(WITHHELD, call.id if call else None)
+        if self._settle is not None:
+            await self._settle(flow)
+
+    async def error(self, flow: http.HTTPFlow) -> None:
+        if self._settle is not None:
+            await self._settle(flow)
 
     def _hold_back(self, flow: http.HTTPFlow) -> None:
-        call = flowstate.known_call(flow)
-        if flow.response is None and (call is None or not call.released):
-            flow.response = response_of(NOT_PERMITTED, call.id if call else None)
+        call = flowstate.call_of(flow)  # makes it known: what is refused here was not answered by Datadog
+        if flow.response is None and not call.released:
+            flow.response = response_of(NOT_PERMITTED, call.id)

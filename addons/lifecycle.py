@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time
@@ -42,13 +42,16 @@ _NOT_READY = Refusal(
 
 class Lifecycle:
     """`checks` name what must hold for the gateway to be ready; each gives None, or what is wrong. `guard` is
-    put beside the chain, into mitmproxy's own list, where it outlives the chain.
+    put beside the chain, into mitmproxy's own list, where it outlives the chain. `settle` records how a call
+    ended, `retry` writes records that could not be written when they were due.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one process
         self,
         *,
         guard: object,
+        settle: Callable[[http.HTTPFlow], Awaitable[None]],
+        retry: Callable[[], Awaitable[None]],
         journal: Journal,
         key_sets: KeySets,
         state_dir: Path,
@@ -57,6 +60,8 @@ class Lifecycle:
         listen: str,
     ) -> None:
         self._guard = guard
+        self._settle = settle
+        self._retry = retry
         self._journal = journal
         self._key_sets = key_sets
         self._state_dir = state_dir
@@ -115,6 +120,9 @@ class Lifecycle:
             await asyncio.sleep(0.02)
         if self.calls_in_flight:
             logger.warning("stopping with %d calls under way: drain time is over", self.calls_in_flight)
+        for flow in [one for one in self._flows if one.live]:
+            await self._settle(flow)
+        await self._retry()
 
     def problems(self) -> dict[str, str]:
         found = {name: check() for name, check in self._checks.items()}
@@ -138,6 +146,8 @@ class Lifecycle:
                 probed_at = monotonic()
                 with suppress(JournalUnavailable):
                     await self._journal.probe()
+            if self._journal.healthy():
+                await self._retry()
             await asyncio.sleep(_RETRY_INTERVAL)
 
     async def _tell_status(self) -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mitmproxy import tls
+from mitmproxy import http, tls
 from mitmproxy.proxy.layers import modes
 from OpenSSL import SSL
 
+from addons import flowstate
+from addons.answers import refuse
 from addons.core.config_sections import Listen
+from addons.core.model import Reason, Refusal
 
 _OUTER_LAYERS = 2  # the proxy mode's own layer and this handshake's
+
+_CLEARTEXT = Refusal(
+    403, Reason.NOT_TLS, "this gateway is reached over TLS only", "use an https:// URL for the proxy"
+)
 
 
 class Listener:
@@ -27,6 +34,17 @@ class Listener:
             context.use_privatekey_file(str(base_dir / listen.tls.key))
             context.check_privatekey()
             self._context = context
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        self._refuse_cleartext(flow)
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        self._refuse_cleartext(flow)
+
+    def _refuse_cleartext(self, flow: http.HTTPFlow) -> None:
+        """A token that came in the clear is not accepted: otherwise nobody would notice."""
+        if self._context is not None and not flow.client_conn.tls_established:
+            refuse(flow, flowstate.call_of(flow), _CLEARTEXT)
 
     def tls_start_client(self, data: tls.TlsData) -> None:
         layers = data.context.layers

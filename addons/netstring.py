@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-type Value = None | bool | int | float | str | bytes | Iterable[Value] | Mapping[str, Value]
+type Value = bool | int | float | str | bytes | Iterable[Value] | Mapping[str, Value] | None
 
 
 class Dumped(bytes):

@@ -8,6 +8,7 @@ import hmac
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from urllib.parse import quote
 
 from mitmproxy import http
 
@@ -17,12 +18,17 @@ from addons.core.body import encode_body
 from addons.core.model import Reason, Refusal, Risk
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.mask import contains_mask
-from addons.core.redact.scrubber import Scrubbed, Scrubber
+from addons.core.redact.scrubber import Scrubbed, ScrubbedText, Scrubber
 from addons.flowstate import Call, Stage, StoredMessage
 
 # Larger bodies are masked in a thread, so that other calls go on meanwhile.
 _IN_THREAD = 16 * 1024
 _MAX_CLEAN = 4096
+_MAX_CLEAN_VALUE = 256
+_MAX_OUTLINE = 1024
+# Stands for what could not be searched; in the form of a mask, so that it can't travel back either.
+UNREAD = "[REDACTED:unread:00000000]"
+_PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
 _READS = frozenset({Risk.READ, Risk.SENSITIVE_READ})
 
 _ANSWER_TOO_COMPLEX = Refusal(
@@ -106,8 +112,23 @@ class Redaction:
     def _named(self, names: Iterable[str]) -> Scrubber:
         return self._scrubbers["pii" if "pii" in names else "secrets"]
 
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Keeps what can be said of a call that ended before it got here."""
+        call = flowstate.call_of(flow)
+        if call.stored_request is None:
+            call.stored_request = self._outline(flow.request)
+
+    def _outline(self, request: http.Request) -> StoredMessage:
+        """What is kept of a request that nobody answers for: little, and at little cost, since anyone can
+        send such requests in any number.
+        """
+        path = _ascii(request.path.partition("?")[0][:_MAX_OUTLINE])
+        return StoredMessage((), None, len(request.raw_content or b""), "", self._scrub_target(path).text)
+
     async def _storable_request(self, request: http.Request, call: Call, *, is_masked: bool) -> StoredMessage:
-        url = self._scrubbers["secrets"].scrub_url(request.path)
+        if Stage.IDENTITY not in call.permits:
+            return self._outline(request)
+        url = self._scrub_target(_ascii(request.path))
         if Stage.BODY in call.permits:
             stored = await self._storable(request, call.body, is_masked=is_masked)
         else:
@@ -117,6 +138,12 @@ class Redaction:
         findings.update(url.findings)
         findings.update(call.forwarded_findings)
         return replace(stored, target=url.text, findings=dict(findings))
+
+    def _scrub_target(self, target: str) -> ScrubbedText:
+        try:
+            return self._scrubbers["secrets"].scrub_url(target)
+        except TooComplex:
+            return ScrubbedText(f"{target.partition('?')[0][:_MAX_OUTLINE]}?{UNREAD}", {}, changed=True)
 
     async def _storable(self, message: http.Message, body: bytes, *, is_masked: bool) -> StoredMessage:
         """`body` is the decoded body; one that was masked before it was forwarded is not read again."""
@@ -142,10 +169,13 @@ class Redaction:
             if field in self._clean:
                 masked.append(field)
                 continue
-            (done,), found = self._scrubbers["secrets"].scrub_headers([field])
+            try:
+                (done,), found = self._scrubbers["secrets"].scrub_headers([field])
+            except TooComplex:
+                done, found = (field[0], UNREAD.encode()), {"unread": 1}
             masked.append(done)
             findings.update(found)
-            if done == field and not found:
+            if done == field and not found and len(field[1]) <= _MAX_CLEAN_VALUE:
                 if len(self._clean) >= _MAX_CLEAN:
                     self._clean.clear()
                 self._clean.add(field)
@@ -154,6 +184,11 @@ class Redaction:
     def _unstored(self, stored: StoredMessage, message: http.Message) -> StoredMessage:
         mac = hmac.digest(self._digest_key, message.raw_content or b"", "sha256").hex()
         return replace(stored, content=None, digest=f"hmac-sha256:{mac}")
+
+
+def _ascii(target: str) -> str:
+    """A target as it came, its raw bytes escaped, so that every reader of JSON can read the record."""
+    return quote(target.encode("utf-8", "surrogateescape"), safe=_PRINTABLE)
 
 
 def _is_read(call: Call) -> bool:

@@ -33,10 +33,11 @@ STAGES = (
     "redaction",
     "recorder",
     "audit",
+    "answer_timeout",
 )
 # What starts or assembles a gateway, and so may know the parts it puts together.
 ASSEMBLY = {
-    "chain": {*STAGES, "logs", "wire_errors", "runtime", "start_problems", "store", "core"},
+    "chain": {*STAGES, "logs", "wire_bounds", "wire_errors", "runtime", "start_problems", "store", "core"},
     "runtime": {"store", "core", "upstream"},
     "gateway": {"chain", "dispatch", "lifecycle", "runtime", "start_problems", "upstream"},
     "start_problems": {"store", "core"},
@@ -218,5 +219,6 @@ def test_the_order_of_the_chain(tmp_path: Path) -> None:
         "Redaction",
         "Recorder",
         "Audit",
+        "AnswerTimeout",
         "Release",
     ]

@@ -219,7 +219,7 @@ def test_an_answer_that_cannot_be_searched_is_withheld(
     call.answer = http.Response.make(200)
     call.answer.headers["content-encoding"] = encoding
     call.answer.raw_content = body
-    stage.response(flow)
+    asyncio.run(stage.response(flow))
     assert call.refusal is not None
     assert (call.refusal.status, call.refusal.reason) == (409, Reason.ANSWER_WITHHELD)
     assert Stage.CREDENTIAL not in call.clearances

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 
 import pytest
 from mitmproxy import connection, http
@@ -169,17 +170,24 @@ def test_an_upstream_answer_is_never_streamed() -> None:
     assert flow.response.stream is False
 
 
+async def _call(hook: Callable[[http.HTTPFlow], Awaitable[None] | None], flow: http.HTTPFlow) -> None:
+    """As mitmproxy calls a hook, whichever kind it is."""
+    result = hook(flow)
+    if result is not None:
+        await result
+
+
 @pytest.mark.parametrize("hook", ["http_connect", "request"])
-def test_the_guard_refuses_what_no_chain_has_seen(hook: str) -> None:
+async def test_the_guard_refuses_what_no_chain_has_seen(hook: str) -> None:
     flow = tflow.tflow()
-    getattr(Guard(), hook)(flow)
+    await _call(getattr(Guard(), hook), flow)
     assert status_of(flow) == 503
 
 
 @pytest.mark.parametrize("hook", ["http_connect", "request"])
-def test_the_guard_refuses_what_the_chain_saw_and_did_not_release(hook: str) -> None:
+async def test_the_guard_refuses_what_the_chain_saw_and_did_not_release(hook: str) -> None:
     flow, _ = make_flow()
-    getattr(Guard(), hook)(flow)
+    await _call(getattr(Guard(), hook), flow)
     assert status_of(flow) == 503
 
 
@@ -195,23 +203,23 @@ def test_the_guard_leaves_alone_what_was_released_and_what_was_refused() -> None
     assert status_of(flow) == 403
 
 
-def test_the_guard_withholds_an_answer_that_the_chain_did_not_deliver() -> None:
+async def test_the_guard_withholds_an_answer_that_the_chain_did_not_deliver() -> None:
     unseen = tflow.tflow(resp=True)
-    Guard().response(unseen)
+    await Guard().response(unseen)
     assert status_of(unseen) == 409
     flow = begin()
     flowstate.call_of(flow).permits |= REQUEST_STAGES
     Release().request(flow)  # and then the chain broke
     flow.response = http.Response.make(200, b"from Datadog")
-    Guard().response(flow)
+    await Guard().response(flow)
     assert status_of(flow) == 409
 
 
-def test_the_guard_lets_a_delivered_answer_pass() -> None:
+async def test_the_guard_lets_a_delivered_answer_pass() -> None:
     flow = answered()
     flowstate.call_of(flow).clearances |= ANSWER_STAGES
     Release().response(flow)
-    Guard().response(flow)
+    await Guard().response(flow)
     assert status_of(flow) == 200
 
 

@@ -26,4 +26,4 @@ def test_a_value_dumped_before_is_taken_as_it_is(value: netstring.Value) -> None
 
 def test_a_value_without_a_form_is_refused() -> None:
     with pytest.raises(TypeError, match="set"):
-        netstring.dumps({"a": {1, 2}})  # type: ignore[dict-item]
+        netstring.dumps({"a": {1, 2}})

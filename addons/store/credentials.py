@@ -15,7 +15,7 @@ _COMMAND_TIMEOUT = 15.0
 _COMMAND_LIFETIME = 300.0
 _COMMAND_RETRY = 5.0  # so that a command that fails is not started for every call
 _MAX_KEY = 512
-_MIN_KEY = 16  # shorter is a file that is being written, and could not be told from other text in an answer
+_MIN_KEY = 16  # what is shorter is a file that is just being written, or can't be told from other text
 
 
 class CredentialProblem(Exception):  # noqa: N818 - named after what is wrong
@@ -70,7 +70,8 @@ def _usable(raw: bytes, source: SecretSource) -> bytes:
     key = raw.strip()
     if not key:
         raise CredentialProblem(f"{source}: holds no key; put the Datadog key there, alone")
-    if not _MIN_KEY <= len(key) <= _MAX_KEY or any(byte <= 0x20 or byte >= 0x7F for byte in key):  # noqa: PLR2004 - ASCII
+    printable = all(0x20 < byte < 0x7F for byte in key)  # noqa: PLR2004 - ASCII
+    if not printable or not _MIN_KEY <= len(key) <= _MAX_KEY:
         raise CredentialProblem(f"{source}: is not one key; put the Datadog key there, alone on one line")
     return key
 

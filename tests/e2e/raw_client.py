@@ -48,6 +48,7 @@ def read_answer(connection: socket.socket) -> Curled:
             if not piece:
                 break
             body += piece
+        body = body[: int(fields["content-length"])]  # what follows answers the next request
     elif fields.get("transfer-encoding") == "chunked":
         while not body.endswith(b"0\r\n\r\n"):
             piece = _receive(connection)
