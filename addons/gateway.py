@@ -7,6 +7,7 @@ none of those exists.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -26,6 +27,7 @@ logger = logging.getLogger("ddgate")
 # Seconds. The journal's thread needs the interpreter for moments only, many times a commit; with Python's own
 # 5 ms it would wait that long for each while the event loop is busy, and every call waits for the journal.
 _SWITCH_INTERVAL = 0.0003
+_COLLECT_AFTER = 20_000  # objects
 
 
 class _TlsConfig(tlsconfig.TlsConfig):
@@ -85,4 +87,8 @@ def serve(runtime: Runtime) -> None:
             "`listen: {port: …}` in ddgate.yaml or DDGATE__LISTEN__PORT"
         )
     sys.setswitchinterval(_SWITCH_INTERVAL)
+    # What was loaded for the start stays for good; the collector need not walk it again for every few calls.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
     asyncio.run(_serve(runtime))

@@ -1,8 +1,9 @@
 """mitmproxy's own error answers, in ddgate's form.
 
 mitmproxy answers protocol errors before or beside the addons, in HTML that quotes what it could not read:
-that crashes clients which expect JSON, and may repeat a secret. It has no option for that, so the function
-that makes the answer and the method that sends it are replaced, for the minor version that `pyproject.toml` pins.
+that crashes clients which expect JSON, and may repeat a secret. It has no option for that. So the function
+that makes the answer and the method that sends it are replaced, for the minor version that pyproject.toml
+pins.
 """
 
 from __future__ import annotations

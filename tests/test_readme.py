@@ -13,7 +13,7 @@ from addons.store.policy_files import read_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-YAML = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+YAML: list[str] = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 
 
 def _containing(word: str) -> str:

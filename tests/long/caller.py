@@ -73,12 +73,12 @@ def read_answer(connection: socket.socket, method: str, so_far: bytes = b"") -> 
             head = event
         elif isinstance(event, h11.Data):
             body += event.data
-        elif isinstance(event, h11.EndOfMessage):
-            assert head is not None
+        elif isinstance(event, h11.EndOfMessage) or (event is h11.PAUSED and head is not None):
+            assert head is not None  # paused: what follows a CONNECT's 200 is no HTTP
             headers = tuple((name.decode(), value.decode("latin-1")) for name, value in head.headers)
             is_last = http.their_state is not h11.DONE
             return Answer(head.status_code, headers, body, is_last), http.trailing_data[0]
-        elif isinstance(event, h11.ConnectionClosed):
+        elif not isinstance(event, h11.InformationalResponse):
             return None, bytes(received)
 
 
