@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from mitmproxy import connection, http
 
@@ -123,7 +123,8 @@ class Call:
 
 
 _calls: WeakKeyDictionary[http.HTTPFlow, Call] = WeakKeyDictionary()
-_current: WeakKeyDictionary[connection.Client, Call] = WeakKeyDictionary()
+# By reference, so that an idle connection doesn't keep the bodies of its last call.
+_current: WeakKeyDictionary[connection.Client, ref[Call]] = WeakKeyDictionary()
 _dialable: WeakSet[connection.Server] = WeakSet()
 _tunnels: WeakKeyDictionary[connection.Client, Tunnel] = WeakKeyDictionary()
 
@@ -142,7 +143,7 @@ def call_of(flow: http.HTTPFlow) -> Call:
     call = _calls.get(flow)
     if call is None:
         call = _calls[flow] = Call(new_call_id(), time.time(), flow.request.method)
-        _current[flow.client_conn] = call
+        _current[flow.client_conn] = ref(call)
         call.in_tunnel = flow.client_conn in _tunnels and flow.request.method != "CONNECT"
     return call
 
@@ -154,7 +155,8 @@ def known_call(flow: http.HTTPFlow) -> Call | None:
 
 def current_call(client: connection.Client) -> Call | None:
     """The call that a client connection is busy with; over HTTP/1.1 there is one at a time."""
-    return _current.get(client)
+    reference = _current.get(client)
+    return reference() if reference is not None else None
 
 
 def open_tunnel(client: connection.Client) -> Tunnel:

@@ -171,3 +171,13 @@ def assert_log_is_calm(gateway: Gateway) -> None:
     said = gateway.log.read_text()
     assert "Traceback" not in said, said[-4000:]
     assert "crashed" not in said, said[-4000:]
+
+
+def descriptors_of(pid: int) -> int:
+    """How many file descriptors a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def resident_mib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
