@@ -123,7 +123,8 @@ class Redaction:
         send such requests in any number.
         """
         path = _ascii(request.path.partition("?")[0][:_MAX_OUTLINE])
-        return StoredMessage((), None, len(request.raw_content or b""), "", self._scrub_target(path).text)
+        host = ((b"Host", _ascii(request.host[:_MAX_OUTLINE]).encode()),)  # a replay needs it
+        return StoredMessage(host, None, len(request.raw_content or b""), "", self._scrub_target(path).text)
 
     async def _storable_request(self, request: http.Request, call: Call, *, is_masked: bool) -> StoredMessage:
         if Stage.IDENTITY not in call.permits:

@@ -64,6 +64,19 @@ def _drop_interim_answers(buffered: Any) -> None:
         buffered.maybe_extract_at_most(found.end())
 
 
+def _without_upgrades(mark_done: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """mitmproxy takes a connection that answered 101 for a pipe, and the next call on it would hang."""
+
+    def done(self: Any, *, request: bool = False, response: bool = False) -> Iterator[Any]:
+        if response and self.response.status_code == 101:  # noqa: PLR2004 - Switching Protocols
+            self.state = self.done
+            yield commands.CloseConnection(self.conn)
+            return
+        yield from mark_done(self, request=request, response=response)
+
+    return done
+
+
 def _bounded_wait(wait: _Handler, limit: int) -> _Handler:
     """A client that goes on sending while its call runs fills the gateway's memory: past what a pipelined
     head may take it is treated as one that left.
@@ -112,9 +125,10 @@ def _make_body_reader(expected_size: int | None) -> Any:
 
 
 _ORIGINAL_BODY_READER = _http1.make_body_reader
-_ORIGINALS: dict[str, _Handler] = {
+_ORIGINALS: dict[str, Callable[..., Iterator[Any]]] = {
     "request": _http1.Http1Server.read_headers,
     "answer": _http1.Http1Client.read_headers,
+    "done": _http1.Http1Client.mark_done,
     "wait": _http1.Http1Server.wait,
     "body": HttpStream.state_consume_request_body,
 }
@@ -124,9 +138,10 @@ def install(head_limit: int) -> None:
     """Replaces those methods; `head_limit` is in bytes. Calling it again only changes the limit."""
     _http1.make_body_reader = _make_body_reader
     _ChunkedReader.limit = head_limit
-    replacements: tuple[tuple[type, str, _Handler], ...] = (
+    replacements: tuple[tuple[type, str, Callable[..., Iterator[Any]]], ...] = (
         (_http1.Http1Server, "read_headers", _bounded_request_head(_ORIGINALS["request"], head_limit)),
         (_http1.Http1Client, "read_headers", _bounded_answer_head(_ORIGINALS["answer"], head_limit)),
+        (_http1.Http1Client, "mark_done", _without_upgrades(_ORIGINALS["done"])),
         (_http1.Http1Server, "wait", _bounded_wait(_ORIGINALS["wait"], head_limit)),
         (HttpStream, "state_consume_request_body", _without_refused_bodies(_ORIGINALS["body"])),
     )

@@ -112,10 +112,10 @@ def _tell_story(teller: Teller, stage: Stage) -> None:
 
 
 def _stay(teller: Teller, stage: Stage) -> None:
+    waited = _wait_for_signal()  # before anyone can read what to do
     teller.step("Look around: it all stays until Ctrl-C")
     teller.show("recordings", stage.inspector_url, "mitmweb on what just happened")
     teller.show("audit trail", f"./run.sh audit tail --state {stage.state.path}")
-    waited = _wait_for_signal()
     while stage.gateway.is_alive and not waited():
         time.sleep(0.1)
     teller.claim("the gateway runs until it is told to stop", stage.gateway.is_alive)

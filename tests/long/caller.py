@@ -106,9 +106,13 @@ class Caller:
 
     def call(self, method: str, target: str, body: bytes = b"", headers: Headers = ()) -> Answer | None:
         """The whole answer, or None if the connection ended before. Raises OSError as `connection` does."""
+        return self.exchange(self.request(method, target, body, headers), method)
+
+    def exchange(self, data: bytes, method: str) -> Answer | None:
+        """As `call`, with a request that the caller made."""
         connection = self.connection()
         try:
-            connection.sendall(self.request(method, target, body, headers))
+            connection.sendall(data)
             answer, _ = read_answer(connection, method)
         except (OSError, h11.RemoteProtocolError):
             answer = None

@@ -8,7 +8,8 @@ import io
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,40 +28,68 @@ _NO_CREDENTIAL_OF_THE_CLIENT = ("authorization", "proxy-authorization", "cookie"
 _LIMIT = 64 * 1024 * 1024
 
 
-class Trail:
-    """The audit records of one gateway, read from its database as they come to be."""
+class _Records:
+    """The audit records of one gateway, read from its database as they come to be. None may be missing
+    between them (I12)."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._database = gateway.state / "audit.sqlite3"
         self._last = 0
+
+    def new(self) -> Iterator[Record]:
+        with closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(
+                "SELECT idx, body FROM records WHERE idx > ? ORDER BY idx", (self._last,)
+            )
+            for index, body in rows:
+                assert index == self._last + 1 or not self._last, f"record {self._last + 1} is missing"
+                self._last = index
+                yield json.loads(body)
+
+
+class Trail:
+    """`attempted` and `outcomes` by call. No call has two of a kind."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._records = _Records(gateway)
         self.attempted: dict[str, Record] = {}
         self.outcomes: dict[str, Record] = {}
 
-    def read(self) -> list[Record]:
-        """Records that were not read yet. None may be missing between them (I12), and no call is attempted
-        or has an outcome twice."""
-        with sqlite3.connect(f"file:{self._database}?mode=ro", uri=True) as connection:
-            rows = connection.execute(
-                "SELECT idx, body FROM records WHERE idx > ? ORDER BY idx", (self._last,)
-            ).fetchall()
-        records = []
-        for index, body in rows:
-            assert index == self._last + 1 or not self._last, f"record {self._last + 1} is missing"
-            self._last = index
-            record: Record = json.loads(body)
-            records.append(record)
-            if (kept := self._table(record["kind"])) is not None:
-                assert record["call"] not in kept, f"a second {record['kind']} of {record['call']}"
-                kept[record["call"]] = record
-        return records
+    def read(self) -> None:
+        tables = {"attempted": self.attempted, "outcome": self.outcomes}
+        for record in self._records.new():
+            table = tables.get(record["kind"])
+            if table is not None:
+                assert record["call"] not in table, f"a second {record['kind']} of {record['call']}"
+                table[record["call"]] = record
 
     def is_settled(self) -> bool:
         """Every call that was attempted has its outcome, and the other way round."""
         self.read()
         return self.attempted.keys() == self.outcomes.keys()
 
-    def _table(self, kind: str) -> dict[str, Record] | None:
-        return {"attempted": self.attempted, "outcome": self.outcomes}.get(kind)
+
+class OpenCalls:
+    """Calls that were attempted and have no outcome yet; of the others only the number is kept."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._records = _Records(gateway)
+        self._open: set[str] = set()
+        self.attempted = 0
+        self.refused = 0
+
+    def read(self) -> set[str]:
+        for record in self._records.new():
+            match record["kind"]:
+                case "attempted":
+                    self._open.add(record["call"])
+                    self.attempted += 1
+                case "outcome":
+                    assert record["call"] in self._open, f"a stray outcome of {record['call']}"
+                    self._open.remove(record["call"])
+                case "refused":
+                    self.refused += 1
+        return self._open
 
 
 def target_of(received: Received) -> str:

@@ -47,7 +47,7 @@ def log_with_secrets(number: str) -> bytes:
 
 
 class Sender(threading.Thread):
-    """Sends logs, each with an id of its own, until the gateway is gone. `answered`: ids and whole answers."""
+    """Sends logs, each with an id of its own, until the gateway is gone. `answered`: whole answers by id."""
 
     def __init__(self, caller: Caller, prefix: str) -> None:
         super().__init__(daemon=True)
@@ -183,7 +183,7 @@ def run_rounds(
     policy = write_open_policy(directory, mask={"forward": {"detect": ["secrets"]}})
     gateway = make_gateway(config={"policy": [policy], "recordings": {"segment_size": "1MiB"}})
     rounds = Rounds(gateway, issuer, datadog)
-    choose = random.Random(9)
+    choose = random.Random(9)  # noqa: S311 - when to kill
     for number in range(count):
         rounds.run(number, choose.uniform(0.2, 0.9))
     rounds.finish()

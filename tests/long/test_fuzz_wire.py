@@ -1,9 +1,9 @@
 """Hostile bytes at the listener and inside a tunnel: the gateway stays up, answers in its own form, and what
 reaches the upstream was decided on, is on record and carries the gateway's key.
 
-Two hundred cases always run, the same ones each time; `--long` runs twenty thousand, or as many as ten minutes
-take, from another seed. DDGATE_FUZZ_SEED, DDGATE_FUZZ_FROM and DDGATE_FUZZ_CASES choose others; a failure says
-which to give to see it again.
+Two hundred cases always run, the same ones each time; `--long` runs twenty thousand from another seed, or as
+many as ten minutes take. DDGATE_FUZZ_SEED, DDGATE_FUZZ_FROM and DDGATE_FUZZ_CASES choose others; a failure
+says which to give to see it again.
 """
 
 from __future__ import annotations

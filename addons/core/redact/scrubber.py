@@ -98,11 +98,14 @@ class Scrubber:
         if len(data) > _MAX_BODY:
             raise TooComplex(f"body is over {_MAX_BODY} bytes")
         media = (content_type or "").lower()
-        if data[:2] in _UTF16 or "utf-16" in media:
-            return self._utf16(data, media)
         work = Work(max(_MIN_WORK, len(data) * _WORK_PER_BYTE))
         if "msgpack" in media or "protobuf" in media:
-            return self._binary(data, work, protobuf="protobuf" in media)
+            done = self._binary(data, work, protobuf="protobuf" in media)
+            if done.changed or data[:2] not in _UTF16:
+                return done
+            media = ""  # text under the wrong name: few binary bodies begin with a mark of UTF-16
+        if data[:2] in _UTF16 or "utf-16" in media:
+            return self._utf16(data, media)
         if self._scanner.gate.search(data) is None and "event-stream" not in media:
             return Scrubbed(data, _NOTHING, changed=False)
         if "x-www-form-urlencoded" in media:
