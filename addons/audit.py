@@ -4,6 +4,7 @@ whole answer, and every refusal is a record too.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 from collections import Counter, deque
@@ -16,8 +17,8 @@ from mitmproxy import http
 from addons import flowstate
 from addons.answers import NOT_PERMITTED, refuse
 from addons.core.model import Json, Reason, Refusal
-from addons.flowstate import Call, Stage, StoredMessage
-from addons.store.audit_record import AuditRecord, CallFacts, RecordKind
+from addons.flowstate import MAX_METHOD, Call, Stage, StoredMessage
+from addons.store.audit_record import AuditRecord, CallFacts, RecordKind, RecordRefused
 from addons.store.journal import Journal, JournalUnavailable
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ _TOO_LARGE = Refusal(413, Reason.BODY_TOO_LARGE, "the body is over the gateway's
 _MALFORMED = Refusal(400, Reason.MALFORMED_REQUEST, "the request is not well-formed HTTP")
 _CLIENT_GONE = Refusal(0, Reason.CLIENT_GONE, "the client left before the call was decided on")
 _FAILED = NOT_PERMITTED.reason
+# How mitmproxy begins what it says of a client that left in the middle of a body.
+_BROKEN_OFF = "HTTP/1 protocol error: peer closed connection"
 _MAX_UNWRITTEN = 10_000
 
 
@@ -41,6 +44,7 @@ class Audit:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._unwritten: deque[AuditRecord] = deque(maxlen=_MAX_UNWRITTEN)
+        self._retrying = asyncio.Lock()
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         """A tunnel that opens is recorded by the calls in it; one that is refused is recorded here."""
@@ -63,18 +67,20 @@ class Audit:
             _facts(flow, call),
             attributes={"request": _as_json(request), "credential": call.credential},
         )
+        call.attempted = True  # from here on what ends it, a drain above all, owes an outcome
         try:
             await self._journal.append([record])
         except JournalUnavailable as error:
             logger.error("a call was refused, because it can't be put on record: %s", error)  # noqa: TRY400 - no traceback
+            call.attempted = False
             refuse(flow, call, _UNAVAILABLE)
             return
-        call.attempted = True
-        call.permits.add(Stage.AUDIT)
+        if not call.closed:  # or its outcome is on record, and it must not run after that
+            call.permits.add(Stage.AUDIT)
 
     async def response(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
-        if not call.attempted or call.refusal is not None or call.recorded_flow is None:
+        if call.closed or not call.attempted or call.refusal is not None or call.recorded_flow is None:
             await self.settle(flow)
             return
         call.closed = True
@@ -83,7 +89,7 @@ class Audit:
             await self._journal.append([record], call.recorded_flow)
         except JournalUnavailable as error:
             logger.error("an answer is withheld, because it can't be put on record: %s", error)  # noqa: TRY400 - no traceback
-            self._unwritten.append(self._outcome(flow, call, "answer withheld"))
+            self._keep(self._outcome(flow, call, "answer withheld"))
             return
         call.clearances.add(Stage.AUDIT)
 
@@ -110,16 +116,28 @@ class Audit:
             await self._journal.append([record], call.recorded_flow)
         except JournalUnavailable as error:
             logger.error("a %s record waits: %s", record.kind, error)  # noqa: TRY400 - no traceback
+            self._keep(record)
+
+    def _keep(self, record: AuditRecord) -> None:
+        """Outcomes come first: refusals anyone can cause, in any number, and so push nothing out."""
+        if record.kind is RecordKind.OUTCOME:
+            self._unwritten.appendleft(record)
+        elif len(self._unwritten) < _MAX_UNWRITTEN:
             self._unwritten.append(record)
 
     async def retry(self) -> None:
         """Writes what could not be written when it was due."""
-        while self._unwritten:
-            try:
-                await self._journal.append([self._unwritten[0]])
-            except JournalUnavailable:
-                return
-            self._unwritten.popleft()
+        async with self._retrying:
+            while self._unwritten:
+                record = self._unwritten.popleft()
+                try:
+                    await self._journal.append([record])
+                except JournalUnavailable:
+                    self._unwritten.appendleft(record)
+                    return
+                except RecordRefused:
+                    # An append that fails at the last moment may have been written nevertheless.
+                    logger.warning("a %s record that waited is on record already", record.kind)
 
     def _outcome(self, flow: http.HTTPFlow, call: Call, outcome: str) -> AuditRecord:
         attributes: dict[str, Json] = {"outcome": outcome, "seconds": round(time() - call.started, 6)}
@@ -140,7 +158,9 @@ def _told_by(flow: http.HTTPFlow) -> Refusal:
         return NOT_PERMITTED
     if flow.error.msg.startswith("Request body exceeds"):
         return _TOO_LARGE
-    if flow.error.msg.startswith(("Received ", "Invalid ", "mitmproxy received")):
+    if flow.error.msg.startswith(_BROKEN_OFF):
+        return _CLIENT_GONE
+    if flow.error.msg.startswith(("Received ", "Invalid ", "mitmproxy received", "HTTP/1 protocol error")):
         return _MALFORMED
     return _CLIENT_GONE
 
@@ -167,7 +187,7 @@ def _facts(flow: http.HTTPFlow, call: Call) -> CallFacts:
         rule=decision.rule if decision else None,
         reasons=decision.rules if decision else (),
         policy_revision=decision.revision if decision else None,
-        method=flow.request.method,
+        method=flow.request.method[:MAX_METHOD],
         host=call.host.name if call.host else None,
         path=request.target if request is not None else None,
         request_length=request.length if request is not None else None,

@@ -21,6 +21,9 @@ from addons.core.policy import Decision
 from addons.core.request_target import Target
 
 
+MAX_METHOD = 32  # of what is kept of one, which anyone can send at any length
+
+
 class Stage(StrEnum):
     """The stages whose word is needed. A stage that never ran has not permitted anything."""
 
@@ -159,6 +162,11 @@ def current_call(client: connection.Client) -> Call | None:
     return reference() if reference is not None else None
 
 
+def end_current_call(client: connection.Client) -> None:
+    """Its answer is complete: what goes wrong on the connection from now on is another call's."""
+    _current.pop(client, None)
+
+
 def open_tunnel(client: connection.Client) -> Tunnel:
     return _tunnels.setdefault(client, Tunnel())
 
@@ -188,7 +196,7 @@ class Description:
     marker: str
 
 
-def describe(call: Call, method: str) -> Description:
+def describe(call: Call, unverified_method: str) -> Description:
     facts: dict[str, str | int | bool] = {"ddgate.call": call.id}
     who = "nobody"
     if (principal := call.principal) is not None:
@@ -225,5 +233,5 @@ def describe(call: Call, method: str) -> Description:
     facts["ddgate.findings"] = findings
     if findings and not marker:
         marker = ":see_no_evil:"
-    what = call.operation.name if call.operation else method
+    what = call.operation.name if call.operation else unverified_method[:MAX_METHOD]
     return Description(facts, f"{who} · {what} · {verdict} · {call.id}", marker)

@@ -120,8 +120,12 @@ class Lifecycle:
             await asyncio.sleep(0.02)
         if self.calls_in_flight:
             logger.warning("stopping with %d calls under way: drain time is over", self.calls_in_flight)
-        for flow in [one for one in self._flows if one.live]:
-            await self._settle(flow)
+        left = [flow for flow in self._flows if flow.live]
+        for flow in left:
+            call = flowstate.call_of(flow)
+            if call.refusal is None and not call.attempted:
+                refuse(flow, call, _DRAINING)  # whatever stage it waits in, it goes no further
+        await asyncio.gather(*(self._settle(flow) for flow in left))
         await self._retry()
 
     def problems(self) -> dict[str, str]:

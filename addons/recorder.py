@@ -15,7 +15,7 @@ from mitmproxy import connection, http, version
 from mitmproxy.proxy import mode_specs
 
 from addons import flowstate, netstring
-from addons.flowstate import Stage, StoredMessage
+from addons.flowstate import MAX_METHOD, Stage, StoredMessage
 
 _NOT_STORED = b"[ddgate: %d bytes, %s; not stored]"
 
@@ -109,7 +109,7 @@ def _request(live: http.Request, stored: StoredMessage) -> dict[str, netstring.V
         "timestamp_end": live.timestamp_end or time.time(),
         "host": live.host,
         "port": live.port,
-        "method": live.data.method,
+        "method": live.data.method[:MAX_METHOD],
         "scheme": live.data.scheme,
         "authority": b"",
         "path": stored.target.encode("utf-8", "surrogateescape"),

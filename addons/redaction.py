@@ -25,7 +25,7 @@ from addons.flowstate import Call, Stage, StoredMessage
 _IN_THREAD = 16 * 1024
 _MAX_CLEAN = 4096
 _MAX_CLEAN_VALUE = 256
-_MAX_OUTLINE = 1024
+_MAX_OUTLINE = 512
 # Stands for what could not be searched; in the form of a mask, so that it can't travel back either.
 UNREAD = "[REDACTED:unread:00000000]"
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
@@ -122,8 +122,8 @@ class Redaction:
         """What is kept of a request that nobody answers for: little, and at little cost, since anyone can
         send such requests in any number.
         """
-        path = _ascii(request.path.partition("?")[0][:_MAX_OUTLINE])
-        host = ((b"Host", _ascii(request.host[:_MAX_OUTLINE]).encode()),)  # a replay needs it
+        path = _ascii(request.path[:_MAX_OUTLINE].partition("?")[0])[:_MAX_OUTLINE]
+        host = ((b"Host", _ascii(request.host)[:_MAX_OUTLINE].encode()),)  # a replay needs it
         return StoredMessage(host, None, len(request.raw_content or b""), "", self._scrub_target(path).text)
 
     async def _storable_request(self, request: http.Request, call: Call, *, is_masked: bool) -> StoredMessage:

@@ -65,7 +65,7 @@ def _drop_interim_answers(buffered: Any) -> None:
 
 
 def _without_upgrades(mark_done: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    """mitmproxy takes a connection that answered 101 for a pipe, and the next call on it would hang."""
+    """Mitmproxy takes a connection that answered 101 for a pipe, and the next call on it would hang."""
 
     def done(self: Any, *, request: bool = False, response: bool = False) -> Iterator[Any]:
         if response and self.response.status_code == 101:  # noqa: PLR2004 - Switching Protocols

@@ -16,7 +16,7 @@ from mitmproxy.connection import ConnectionState
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands
 from mitmproxy.proxy.layers.http import _http1
-from mitmproxy.proxy.layers.http._events import ResponseHeaders, ResponseProtocolError
+from mitmproxy.proxy.layers.http._events import ResponseEndOfMessage, ResponseHeaders, ResponseProtocolError
 
 from addons import flowstate
 from addons.answers import error_body
@@ -93,6 +93,8 @@ def _send(original: Callable[[Any, Any], Iterator[Any]]) -> Callable[[Any, Any],
             if isinstance(event, ResponseHeaders) and event.response.status_code == 100:  # noqa: PLR2004 - HTTP
                 # Only "100 Continue" went out: there is still an answer to give.
                 self.response = None
+            elif isinstance(event, ResponseEndOfMessage):
+                flowstate.end_current_call(self.conn)
             return
         if not self.conn.state & ConnectionState.CAN_WRITE:
             return

@@ -42,6 +42,9 @@ class Faulty:
     async def response(self, _: object) -> None:
         self._maybe("response")
 
+    def error(self, _: object) -> None:
+        self._maybe("error")
+
 
 class FaultyChain(Chain):
     def load(self, loader: Loader) -> None:

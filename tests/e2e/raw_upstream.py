@@ -168,7 +168,7 @@ class RawUpstream:
         return head, b"", rest
 
 
-def gateway_before(directory: Path, issuer_url: str, upstream: RawUpstream, **config: object) -> Gateway:
+def gateway_before(directory: Path, issuer_url: str, upstream: RawUpstream, /, **config: object) -> Gateway:
     """A gateway, not started, that permits agents everything and dials `upstream`."""
     policy = {"policy": [write_open_policy(directory)]}
     return Gateway(

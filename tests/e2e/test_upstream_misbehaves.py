@@ -81,9 +81,7 @@ MALFORMED = {
     "two lengths": saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nKEY"),
     "half a head": saying(b"HTTP/1.1 200 OK\r\nX-Key: KEY\r\n", closing=True),
     "half a body": saying(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\nKEY", closing=True),
-    "half a chunk": saying(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nKEY", closing=True
-    ),
+    "half a chunk": saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nKEY", closing=True),
     "no chunk": saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nKEY\r\n"),
     "nothing": saying(closing=True),
 }

@@ -21,7 +21,8 @@ ECHO = "/_sandbox/echo"
 JSON = ("Content-Type", "application/json")
 _PAUSE = 0.01  # seconds between the calls of one client, so that the clients don't starve the gateway
 _LINES = [
-    {"message": f"line {n} password=Tr0ub4dor-Zebra-{n} gh ghp_{fill(36)}", "n": n} for n in range(2000)
+    {"message": f"line {n} password=Tr0ub4dor-Zebra-{n} gh ghp_{fill(36)}", "note": "of no interest " * 50}
+    for n in range(300)
 ]
 _BIG = gzip.compress(json.dumps(_LINES).encode(), 6)
 
