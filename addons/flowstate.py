@@ -20,7 +20,6 @@ from addons.core.model import Operation, Principal, Refusal
 from addons.core.policy import Decision
 from addons.core.request_target import Target
 
-
 MAX_METHOD = 32  # of what is kept of one, which anyone can send at any length
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from mitmproxy import http, tls
-from mitmproxy.proxy.layers import modes
+from mitmproxy.proxy.layers.http import HttpStream
 from OpenSSL import SSL
 
 from addons import flowstate
 from addons.answers import refuse
 from addons.core.config_sections import Listen
 from addons.core.model import Reason, Refusal
-
-_OUTER_LAYERS = 2  # the proxy mode's own layer and this handshake's
 
 _CLEARTEXT = Refusal(
     403, Reason.NOT_TLS, "this gateway is reached over TLS only", "use an https:// URL for the proxy"
@@ -47,12 +45,8 @@ class Listener:
             refuse(flow, flowstate.call_of(flow), _CLEARTEXT)
 
     def tls_start_client(self, data: tls.TlsData) -> None:
-        layers = data.context.layers
-        if (
-            self._context is None
-            or len(layers) != _OUTER_LAYERS
-            or not isinstance(layers[0], modes.HttpProxy)
-        ):
+        # A handshake inside a tunnel has the CONNECT's stream around it.
+        if self._context is None or any(isinstance(one, HttpStream) for one in data.context.layers):
             return
         data.ssl_conn = SSL.Connection(self._context)
         data.ssl_conn.set_accept_state()

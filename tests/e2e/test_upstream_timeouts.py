@@ -1,4 +1,4 @@
-"""`upstream.timeout`: whatever an upstream leaves undone, the agent gets an answer and the trail an outcome."""
+"""`upstream.timeout`: whatever an upstream leaves undone, there is an answer and an outcome."""
 
 from __future__ import annotations
 
