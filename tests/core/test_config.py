@@ -251,7 +251,7 @@ BOTH = SANDBOX.replace("issuers:\n", "issuers:\n  - {issuer: https://real.exampl
         (BOTH, False),
     ],
 )
-def test_the_sandbox_is_never_half_on(text: str, wholly: bool) -> None:  # noqa: FBT001 - a table
+def test_the_sandbox_is_never_half_on(text: str, wholly: bool) -> None:
     found = sandbox_problems(load_config(text, "f", {}), lambda ca: ca == "sandbox.pem")
     assert (not found) is wholly
 

@@ -164,7 +164,7 @@ def test_a_token_is_not_in_its_own_repr() -> None:
         ("", False),
     ],
 )
-def test_the_shape_of_a_token(value: str, shaped: bool) -> None:  # noqa: FBT001 - a table's column
+def test_the_shape_of_a_token(value: str, shaped: bool) -> None:
     assert looks_like_jwt(value) is shaped
 
 

@@ -162,7 +162,7 @@ def test_what_only_looks_like_datadog_does_not_go_to_the_gateway(host: str) -> N
         ("", "example.com", False),
     ],
 )
-def test_the_listener_reads_no_proxy(entries: str, host: str, expected: bool) -> None:  # noqa: FBT001 - parametrised
+def test_the_listener_reads_no_proxy(entries: str, host: str, expected: bool) -> None:
     assert NoProxy(no_proxy.entries(entries)).exempts(host) is expected
 
 

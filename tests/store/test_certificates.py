@@ -80,7 +80,7 @@ def _leaf(directory: Path, name: str) -> Path:
         ("datadoghq.com.evil.example", False),
     ],
 )
-def test_openssl_refuses_what_the_constraints_exclude(tmp_path: Path, name: str, accepted: bool) -> None:  # noqa: FBT001 - a table's column
+def test_openssl_refuses_what_the_constraints_exclude(tmp_path: Path, name: str, accepted: bool) -> None:
     public = ensure_authority(tmp_path, DOMAINS, NOW).public
     leaf = _leaf(tmp_path, name)
     checked = subprocess.run(

@@ -124,7 +124,7 @@ def asks(*query: tuple[str, str]) -> PolicyRequest:
         ("op: {risk: [unknown]}", request(), False, False, False),
     ],
 )
-def test_what_a_matcher_fits(matcher: str, asked: PolicyRequest, allow: bool, hold: bool, deny: bool) -> None:  # noqa: FBT001 - a table
+def test_what_a_matcher_fits(matcher: str, asked: PolicyRequest, allow: bool, hold: bool, deny: bool) -> None:
     approval = decide(f"- {{id: x, effect: require_approval, {matcher}, {ASK}}}", asked)
     fits = (
         fit("allow", matcher, asked),

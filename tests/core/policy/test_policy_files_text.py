@@ -137,7 +137,7 @@ def test_a_files_own_tests_are_run_and_a_failure_says_what_came() -> None:
         ("{effect: allow, reason: allowed}", True),
     ],
 )
-def test_a_test_may_expect_masks_credential_and_reason(expectation: str, passes: bool) -> None:  # noqa: FBT001 - a table
+def test_a_test_may_expect_masks_credential_and_reason(expectation: str, passes: bool) -> None:
     text = (
         "version: 1\nrules: [{id: a, effect: allow, mask: {forward: {detect: [secrets]}}}]\n"
         f"tests: [{{name: t, given: {{op: GetMonitor}}, expect: {expectation}}}]\n"

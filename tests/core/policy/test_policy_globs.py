@@ -42,7 +42,7 @@ def test_a_path_glob_says_what_the_plain_expression_says(pattern: list[str], pat
         ("/api/v1/[a]", "/api/v1/a", False),
     ],
 )
-def test_path_globs(glob: str, path: str, fits: bool) -> None:  # noqa: FBT001 - a table
+def test_path_globs(glob: str, path: str, fits: bool) -> None:
     assert compile_path_globs([glob])(path) is fits
 
 
