@@ -4,7 +4,6 @@ whole answer, and every refusal is a record too.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 from collections import Counter, deque
@@ -44,7 +43,6 @@ class Audit:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._unwritten: deque[AuditRecord] = deque(maxlen=_MAX_UNWRITTEN)
-        self._retrying = asyncio.Lock()
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         """A tunnel that opens is recorded by the calls in it; one that is refused is recorded here."""
@@ -127,17 +125,16 @@ class Audit:
 
     async def retry(self) -> None:
         """Writes what could not be written when it was due."""
-        async with self._retrying:
-            while self._unwritten:
-                record = self._unwritten.popleft()
-                try:
-                    await self._journal.append([record])
-                except JournalUnavailable:
-                    self._unwritten.appendleft(record)
-                    return
-                except RecordRefused:
-                    # An append that fails at the last moment may have been written nevertheless.
-                    logger.warning("a %s record that waited is on record already", record.kind)
+        while self._unwritten:
+            record = self._unwritten.popleft()  # first: others may retry meanwhile
+            try:
+                await self._journal.append([record])
+            except JournalUnavailable:
+                self._unwritten.appendleft(record)
+                return
+            except RecordRefused:
+                # An append that fails at the last moment may have been written nevertheless.
+                logger.warning("a %s record that waited is on record already", record.kind)
 
     def _outcome(self, flow: http.HTTPFlow, call: Call, outcome: str) -> AuditRecord:
         attributes: dict[str, Json] = {"outcome": outcome, "seconds": round(time() - call.started, 6)}

@@ -95,6 +95,7 @@ class Call:
     target: Target | None = None
     operation: Operation | None = None
     body: bytes = b""
+    discarded: int = 0  # bytes of a body that was not kept, because its head was refused
     decision: Decision | None = None
     credential: str | None = None
     refusal: Refusal | None = None

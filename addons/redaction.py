@@ -116,25 +116,28 @@ class Redaction:
         """Keeps what can be said of a call that ended before it got here."""
         call = flowstate.call_of(flow)
         if call.stored_request is None:
-            call.stored_request = self._outline(flow.request)
+            call.stored_request = self._outline(flow.request, call)
 
-    def _outline(self, request: http.Request) -> StoredMessage:
+    def _outline(self, request: http.Request, call: Call) -> StoredMessage:
         """What is kept of a request that nobody answers for: little, and at little cost, since anyone can
         send such requests in any number.
         """
         path = _ascii(request.path[:_MAX_OUTLINE].partition("?")[0])[:_MAX_OUTLINE]
         host = ((b"Host", _ascii(request.host)[:_MAX_OUTLINE].encode()),)  # a replay needs it
-        return StoredMessage(host, None, len(request.raw_content or b""), "", self._scrub_target(path).text)
+        length = call.discarded + len(request.raw_content or b"")
+        return StoredMessage(host, None, length, "", self._scrub_target(path).text)
 
     async def _storable_request(self, request: http.Request, call: Call, *, is_masked: bool) -> StoredMessage:
         if Stage.IDENTITY not in call.permits:
-            return self._outline(request)
+            return self._outline(request, call)
         url = self._scrub_target(_ascii(request.path))
         if Stage.BODY in call.permits:
             stored = await self._storable(request, call.body, is_masked=is_masked)
         else:
             # Refused before anyone read the body: its size and digest are enough, and cost no work.
             stored = self._unstored(await self._storable(request, b"", is_masked=True), request)
+            if call.discarded:
+                stored = replace(stored, length=stored.length + call.discarded, digest="")
         findings = Counter(stored.findings)
         findings.update(url.findings)
         findings.update(call.forwarded_findings)

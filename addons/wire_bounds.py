@@ -101,6 +101,7 @@ def _without_refused_bodies(consume: _Handler) -> _Handler:
         if isinstance(event, RequestData):
             call = flowstate.known_call(self.flow)
             if call is not None and call.refusal is not None:
+                call.discarded += len(self.request_body_buf)
                 self.request_body_buf.clear()
 
     return consuming

@@ -129,6 +129,14 @@ def test_too_many_fields_or_parameters_are_431(
     assert tunnel.request("GET", "/after", [HOST]).status == 200
 
 
+def _unread(gateway: Gateway) -> int:
+    """Bytes that wait in the system for the gateway to read them (proc(5), /proc/net/tcp)."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    ours = f":{gateway.port:04X}"
+    sizes = (row[4].split(":") for row in rows if row[1].endswith(ours) or row[2].endswith(ours))
+    return sum(int(size, 16) for pair in sizes for size in pair)
+
+
 def _chunks(size: int, count: int) -> bytes:
     return (b"%x\r\n" % size + b"a" * size + b"\r\n") * count
 
@@ -140,6 +148,7 @@ def test_abuse_23_the_body_of_a_refused_request_is_read_but_not_kept(gateway: Ga
     for client in clients:
         chunked = raw_client.head(f"POST {URL} HTTP/1.1", [HOST, ("Transfer-Encoding", "chunked")])
         client.connection.sendall(chunked + _chunks(64 * KIB, 15))
+    wait_until(lambda: not _unread(gateway), what="the gateway to read it all")
     grown = _memory(gateway) - before
     for client in clients:
         assert client.send(b"0\r\n\r\n").status == 407
@@ -158,6 +167,10 @@ def test_a_connection_goes_on_after_a_refused_body(
     else:
         refused = tunnel.request("POST", "/x", fields, inner)
     assert refused.status == 401
+    call = refused.json()["ddgate"]["call"]
+    (record,) = [one for one in gateway.records() if one.get("call") == call]
+    assert record["http_request"]["length"] == len(inner)
+    assert "sha256" not in record["http_request"]
     assert tunnel.request("GET", "/after", [HOST]).status == 200
 
 

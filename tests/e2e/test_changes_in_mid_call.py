@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,3 +88,17 @@ def test_i6_a_token_that_expires_while_the_body_drips_in_forwards_nothing(
     (refused,) = gateway.records_of("refused")
     assert refused["decision"]["reason"] == "token_expired"
     assert refused["actor"]["subject"] == "demo-agent"
+
+
+def test_abuse_6_a_key_that_began_as_another_is_still_scrubbed_whole(
+    gateway: Gateway, issuer: Issuer, upstream: RawUpstream
+) -> None:
+    """As when a key file was read half written, but longer than what is told from a key."""
+    token = raw_client.basic(issuer.token("demo-agent"))
+    tunnel = raw_client.tunnel(gateway.port, gateway.ca, headers=[token])
+    file = gateway.directory / "api_key.key"
+    for key in (NEW_KEY[:20], NEW_KEY, NEW_KEY[:16]):
+        file.write_text(key + "\n")
+        answer = tunnel.request("GET", "/echo", [HOST])
+        assert upstream.seen[-1].fields("dd-api-key") == [key]
+        assert re.fullmatch(rb"0123 \[REDACTED:[a-z-]+:[0-9a-f]{8}\] 0123", answer.body), answer.body

@@ -79,8 +79,8 @@ def test_abuse_19_a_method_not_in_capitals_is_refused_and_on_record(
 @pytest.mark.parametrize(
     ("target", "fields"),
     [
-        ("/api/v1/x", [("X-A", "password=hunter2hunter2; " * 3000)]),
-        ("/api/v1/x?q=" + "password%3Dhunter2hunter2%3B%20" * 3000, []),
+        ("/api/v1/x", [("X-A", "password=a; " * 5000 + "password=hunter2hunter2")]),
+        ("/api/v1/x?q=" + "password%3Da%3B" * 5000 + "password%3Dhunter2hunter2", []),
         ("/api/v1/x", [("X-A", "[" * 50_000 + " password=hunter2hunter2")]),
     ],
     ids=["a field", "a query", "nesting"],

@@ -149,7 +149,7 @@ _KINDS: dict[str, tuple[Callable[[Traffic], None], int]] = {
     "echo": (Traffic.echo, 10),
     "broken upstream": (Traffic.broken_upstream, 2),
     "failing upstream": (Traffic.failing_upstream, 2),
-    "big": (Traffic.big, 2),
+    "big": (Traffic.big, 1),
     "too big": (Traffic.too_big, 2),
     "leaves": (Traffic.leaves, 8),
     "new tunnel": (Traffic.new_tunnel, 3),

@@ -33,7 +33,8 @@ class ExactScrubber:
         options.max_mem = 64 << 20
         each: list[tuple[re2._Regexp, bytes]] = []
         patterns: list[str] = []
-        for label, secret in secrets:
+        # The longest first: one may begin another, as a key file that was read half written does.
+        for label, secret in sorted(secrets, key=lambda pair: -len(pair[1])):
             if len(secret) < _MIN_LENGTH or not secret.isascii():
                 raise ValueError(f"credential {label!r} is shorter than {_MIN_LENGTH} bytes or not ASCII")
             pattern = _pattern(secret)
