@@ -163,10 +163,17 @@ class CredentialOnTheWire:
             answer.raw_content = encode_body(call.answer_body, encoding)
             if "content-length" in answer.headers:
                 answer.headers["content-length"] = str(len(answer.raw_content))
-        # UTF-16, and base64 in lines: found, but not replaced in place.
-        joined = call.answer_body.translate(None, b"\r\n\0")
+        # UTF-16, base64 in lines (in JSON, too), quoted-printable: found, but not replaced in place.
+        joined = _joined(call.answer_body)
         if len(joined) != len(call.answer_body) and self._scrubber.found(joined):
             raise UndecodableBody("a key in pieces")
+
+
+def _joined(body: bytes) -> bytes:
+    """`body` without what may stand between the parts of one text."""
+    for pause in (b"=\r\n", b"=\n", rb"\r", rb"\n"):
+        body = body.replace(pause, b"")
+    return body.translate(None, b"\r\n\0")
 
 
 def _strip_keys(request: http.Request) -> None:

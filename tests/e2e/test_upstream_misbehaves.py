@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
+import quopri
 from collections.abc import Iterator
 
 import pytest
@@ -58,6 +60,17 @@ def _echo_in_mime_base64(exchange: Exchange) -> None:
     exchange.send(ok(base64.encodebytes(b"x" * 40 + key + b"y" * 40), "Content-Type: text/plain"))
 
 
+def _echo_in_mime_base64_in_json(exchange: Exchange) -> None:
+    key = exchange.fields("dd-api-key")[0].encode()
+    lines = base64.encodebytes(b"x" * 40 + key + b"y" * 40).decode()
+    exchange.send(ok(json.dumps({"echo": lines.replace("\n", "\r\n")}).encode()))
+
+
+def _echo_in_quoted_printable(exchange: Exchange) -> None:
+    lines = quopri.encodestring(b"x" * 60 + exchange.fields("dd-api-key")[0].encode())
+    exchange.send(ok(lines.replace(b"\n", b"\r\n"), "Content-Type: message/rfc822"))
+
+
 INTERIM = {
     "100": (b"HTTP/1.1 100 Continue\r\n\r\n",),
     "100 without a reason": (b"HTTP/1.1 100\r\n\r\n",),
@@ -70,6 +83,8 @@ WITHHELD = {
     "utf-16": _echo_in_utf16,
     "utf-32": _echo_in_utf32,
     "mime base64": _echo_in_mime_base64,
+    "mime base64 in json": _echo_in_mime_base64_in_json,
+    "quoted-printable": _echo_in_quoted_printable,
     "an upgrade": saying(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\nRAW-KEY"
     ),

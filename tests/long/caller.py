@@ -35,7 +35,7 @@ class Answer:
             return bool(self.header("x-ddgate-call"))
         try:
             loaded = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
         told = loaded.get("errors") if isinstance(loaded, dict) else None
         return (

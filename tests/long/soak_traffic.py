@@ -15,7 +15,7 @@ from addons.core.redact.vendors import fill
 from tests.e2e import raw_client
 from tests.e2e.gateway_process import Gateway
 from tests.long.caller import Answer, Caller
-from tests.long.wire_cases import API
+from tests.long.wire_pieces import API
 
 ECHO = "/_sandbox/echo"
 JSON = ("Content-Type", "application/json")

@@ -27,8 +27,8 @@ type MakeGateway = Callable[..., Gateway]
 
 WORKERS = 6
 SAMPLE_SECONDS = 0.5
-# MiB that the process may take more at the end than once it was warm. What leaks a kilobyte a call takes fifty
-# in ten minutes.
+# MiB that the process may take more at the end than once it was warm. What leaks a kilobyte a call takes
+# fifty in ten minutes.
 GROWTH = 24.0
 _SPARE_DESCRIPTORS = 4  # the log's database, a segment
 

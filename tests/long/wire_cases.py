@@ -14,9 +14,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from addons.core.body import encode_body
-
-API = "api.datadoghq.com"
-STOLEN = b"deadbeefdeadbeefdeadbeefdeadbee0"
+from tests.long.wire_pieces import (
+    API,
+    BODIES,
+    CODINGS,
+    FALSE_CODINGS,
+    FIELDS,
+    HOSTS,
+    METHODS,
+    PATH_PIECES,
+    PATHS,
+    QUERY_PIECES,
+    SNIPPETS,
+    Field,
+)
 
 
 class Where(StrEnum):
@@ -54,240 +65,6 @@ class Surroundings:
     ports: Sequence[int]
 
 
-type Field = tuple[bytes, bytes]
-
-_PATHS = [
-    *(
-        "/_sandbox/echo",
-        "/_sandbox/echo",
-        "/api/v1/monitor",
-        "/api/v2/logs",
-        "/api/v1/validate",
-        "/api/v2/api_keys",
-    ),
-    *(
-        "/api/v1/monitor/1",
-        "/api/v2/logs/events/search",
-        "/v1/input",
-        "/v1/input/" + STOLEN.decode(),
-        "/",
-        "*",
-    ),
-]
-_PATH_PIECES = [
-    *(
-        "/",
-        "//",
-        "/.",
-        "/..",
-        "/%2e%2e",
-        "%2f",
-        "%252f",
-        "%5c",
-        ";a=b",
-        "\\",
-        "%00",
-        "%c0%af",
-        "%EF%BC%8F",
-        "%",
-    ),
-    *(
-        "%0d%0aX:%20y",
-        "%20",
-        "%7e",
-        "#x",
-        "@",
-        ":",
-        "[",
-        "]",
-        "{id}",
-        "~",
-        "%zz",
-        "%C3%A9",
-        "a" * 300,
-        "?",
-        "!",
-    ),
-]
-_QUERY_PIECES = [
-    *(
-        "&a=b",
-        "&a=%00",
-        "&_method=DELETE",
-        ";c=d",
-        "&form=header",
-        "&form=body",
-        "&form=base64",
-        "&status=500",
-    ),
-    *(
-        "&form=location",
-        "&encoding=gzip",
-        "&encoding=br",
-        "&chunked=1",
-        "&redirect=https://evil.example/",
-        "&&",
-    ),
-    *(
-        "&api_key=" + STOLEN.decode(),
-        "&API%5FKEY=" + STOLEN.decode(),
-        "&q=%7e%zz",
-        "&q={[|]}",
-        "#x",
-        "?",
-        "&=",
-        "%",
-    ),
-]
-_METHODS = [
-    "GET",
-    "GET",
-    "POST",
-    "POST",
-    "PUT",
-    "PATCH",
-    "DELETE",
-    "HEAD",
-    "OPTIONS",
-    "TRACE",
-    "get",
-    "X-Y",
-    "PRI",
-]
-_FIELDS: list[Field] = [
-    *((b"DD-API-KEY", STOLEN), (b"dd_application_key", STOLEN), (b"Authorization", b"Bearer " + STOLEN)),
-    *(
-        (b"Cookie", b"dogweb=" + STOLEN),
-        (b"Connection", b"DD-API-KEY, close"),
-        (b"Connection", b"keep-alive"),
-    ),
-    *(
-        (b"Upgrade", b"websocket"),
-        (b"Expect", b"100-continue"),
-        (b"Accept-Encoding", b"gzip, zstd, foo;q=0.1"),
-    ),
-    *(
-        (b"X-HTTP-Method-Override", b"DELETE"),
-        (b"X-A", b"\xff\xfe\x80"),
-        (b"X-A", b"a\tb"),
-        (b"X-Empty", b""),
-    ),
-    *(
-        (b"TE", b"trailers"),
-        (b"Trailer", b"X-T"),
-        (b"X-Forwarded-Host", b"evil.example"),
-        (b"Range", b"bytes=0-"),
-    ),
-    *(
-        (b"Content-Type", b"application/json"),
-        (b"Content-Type", b"application/x-protobuf"),
-        (b"X-A", b"%00" * 50),
-    ),
-    *(
-        (b"Content-Type", b"application/x-www-form-urlencoded"),
-        (b"Content-Type", b"\xff"),
-        (b"Via", b"1.1 x"),
-    ),
-    *((b"Host", b"evil.example"), (b"X-DDGate-Intent", b"\xc3\xa9" * 30), (b"X-DDGate-Allow", b"true")),
-]
-_SNIPPETS = [
-    *(
-        b"\r\n",
-        b"\r\n\r\n",
-        b"\n",
-        b"\r",
-        b"\0",
-        b" ",
-        b"\t",
-        b":",
-        b"%",
-        b"\xff",
-        b"\x80",
-        b"\r\n ",
-        b" HTTP/1.1",
-    ),
-    *(
-        b"\r\nTransfer-Encoding: chunked",
-        b"\r\nContent-Length: 5",
-        b"\r\nContent-Length: 0",
-        b"\r\nHost: evil.example",
-    ),
-    *(
-        b"\r\nDD-API-KEY: " + STOLEN,
-        b"\r\nExpect: 100-continue",
-        b"0\r\n\r\n",
-        b"ffffffffffffffff\r\n",
-        b"-1",
-        b"1e9",
-    ),
-    *(
-        b"GET /_sandbox/echo HTTP/1.1\r\nHost: api.datadoghq.com\r\n\r\n",
-        b"\r\nConnection: Host",
-        b"\xe2\x84\xaa",
-    ),
-]
-_CODINGS = ["gzip", "deflate", "br", "zstd", "zstd1", "x-gzip", "identity", "gzip, br", "zstd, gzip"]
-_FALSE_CODINGS = ["GZIP", "foo", "", "gzip, foo", "gzip,gzip,gzip,gzip", "chunked", "zstd2", "\xff"]
-_BODIES = [
-    *(
-        b"",
-        b"{}",
-        b'[{"message": "hello", "ddsource": "fuzz"}]',
-        b'{"message": "password=Tr0ub4dor-Zebra-77"}',
-    ),
-    *(
-        b'{"a": ' + b"[" * 2000 + b"]" * 2000 + b"}",
-        b'{"a": 1, "a": 2}',
-        b'{"n": ' + b"9" * 5000 + b"}",
-        b"\xff\xfe{",
-    ),
-    *(
-        b'{"s": "\\ud800"}',
-        b"a=b&password=Tr0ub4dor-Zebra-77",
-        b"data: {}\n\ndata: {}\n\n",
-        b"\0" * 3000,
-        b"{" * 500,
-    ),
-    b'{"name": "m", "type": "metric alert", "query": "a > 1", "message": "[REDACTED:password:0123abcd]"}',
-]
-_HOSTS = [
-    *(
-        API,
-        API,
-        "API.DataDogHQ.com",
-        f"{API}.",
-        "http-intake.logs.datadoghq.eu",
-        "evil.example",
-        f"{API}.evil.example",
-    ),
-    *(
-        "127.0.0.1",
-        "localhost",
-        "[::1]",
-        "0.0.0.0",
-        "[::ffff:127.0.0.1]",
-        "169.254.169.254",
-        "0x7f.1",
-        "2130706433",
-    ),
-    *(
-        f"user:pass@{API}",
-        f"{API}@127.0.0.1",
-        "xdatadoghq.com",
-        "api.datadoghq.com\u3002evil",
-        "",
-        "*",
-        "a" * 300,
-    ),
-    *(
-        "127.0.0.1#.datadoghq.com",
-        "api.datadoghq.com%00.evil.example",
-        "7-67-0-app.agent.datadoghq.com",
-        "[::1",
-    ),
-]
-
-
 def case(seed: int, number: int, around: Surroundings) -> Case:
     choose = random.Random(f"{seed}:{number}")  # noqa: S311 - to be had again from its seed
     kind = choose.choices(list(_KINDS), [weight for _, weight in _KINDS.values()])[0]
@@ -295,11 +72,11 @@ def case(seed: int, number: int, around: Surroundings) -> Case:
 
 
 def _target(choose: random.Random, number: int) -> str:
-    path = choose.choice(_PATHS)
+    path = choose.choice(PATHS)
     for _ in range(choose.choice([0, 0, 0, 1, 2])):
         at = choose.randint(1, len(path))
-        path = path[:at] + choose.choice(_PATH_PIECES) + path[at:]
-    query = "".join(choose.choices(_QUERY_PIECES, k=choose.choice([0, 0, 1, 2])))
+        path = path[:at] + choose.choice(PATH_PIECES) + path[at:]
+    query = "".join(choose.choices(QUERY_PIECES, k=choose.choice([0, 0, 1, 2])))
     return f"{path}?case={number}{query}"
 
 
@@ -311,10 +88,10 @@ def _request(
     prefix: str = "",
 ) -> bytes:
     """A well-formed request of any method. With `prefix` its target is in absolute form."""
-    method = choose.choice(_METHODS)
-    sent = choose.choice(_BODIES) if body is None else body
+    method = choose.choice(METHODS)
+    sent = choose.choice(BODIES) if body is None else body
     lines = [(b"Host", API.encode()), *fields]
-    lines += choose.choices(_FIELDS, k=choose.choice([0, 1, 2, 4]))
+    lines += choose.choices(FIELDS, k=choose.choice([0, 1, 2, 4]))
     if choose.random() < 0.3:
         lines.append((b"Transfer-Encoding", b"chunked"))
         sent = _chunked(choose, sent)
@@ -349,7 +126,7 @@ def damaged(choose: random.Random, data: bytes) -> bytes:
             case 2:
                 changed[at:at] = changed[at : at + choose.randint(1, 40)]
             case 3 | 4:
-                changed[at:at] = choose.choice(_SNIPPETS)
+                changed[at:at] = choose.choice(SNIPPETS)
             case _:
                 del changed[max(at, len(changed) // 2) :]
     return bytes(changed)
@@ -374,8 +151,8 @@ def _pipelined(choose: random.Random, number: int, around: Surroundings) -> Case
 
 
 def _coded_body(choose: random.Random, number: int, around: Surroundings) -> Case:
-    coding = choose.choice(_CODINGS)
-    body = encode_body(choose.choice(_BODIES), coding)
+    coding = choose.choice(CODINGS)
+    body = encode_body(choose.choice(BODIES), coding)
     if choose.random() < 0.2:
         body = (
             zlib.compress(b"\0" * 3_000_000, 9)
@@ -384,7 +161,7 @@ def _coded_body(choose: random.Random, number: int, around: Surroundings) -> Cas
         )
     if choose.random() < 0.6:
         body = damaged(choose, body)
-    named = coding if choose.random() < 0.7 else choose.choice(_CODINGS + _FALSE_CODINGS)
+    named = coding if choose.random() < 0.7 else choose.choice(CODINGS + FALSE_CODINGS)
     fields = [(b"Content-Encoding", named.encode("latin-1"))] * choose.choice([1, 1, 1, 2])
     data = _request(choose, number, fields, body)
     return Case(number, "coded body", Where.TUNNEL, data, is_complete=True)
@@ -429,7 +206,7 @@ def _token_in_request(choose: random.Random, number: int, around: Surroundings) 
 
 
 def _connect(choose: random.Random, number: int, around: Surroundings) -> Case:
-    host = choose.choice(_HOSTS)
+    host = choose.choice([API, choose.choice(HOSTS)])
     port = choose.choice(
         ["443", "443", "80", "0", "65536", "99999", "", "443x", "0443", *map(str, around.ports)]
     )
@@ -437,7 +214,8 @@ def _connect(choose: random.Random, number: int, around: Surroundings) -> Case:
     login = (b"Proxy-Authorization", f"Bearer {around.token}".encode())
     if choose.random() < 0.3:
         login = _login(choose, around.token)
-    lines = [(b"Host", authority.encode()), login, *choose.choices(_FIELDS, k=choose.choice([0, 0, 1]))]
+    named = choose.choice([authority, authority, f"{API}:443"]).encode()
+    lines = [(b"Host", named), login, *choose.choices(FIELDS, k=choose.choice([0, 0, 1]))]
     head = f"CONNECT {authority} HTTP/1.1\r\n".encode()
     data = head + b"".join(name + b": " + value + b"\r\n" for name, value in lines) + b"\r\n"
     return Case(number, "CONNECT", Where.LISTENER, data, is_complete=True, authority=authority)
@@ -451,9 +229,7 @@ def _damaged_connect(choose: random.Random, number: int, around: Surroundings) -
 def _absolute(choose: random.Random, number: int, around: Surroundings) -> Case:
     scheme = choose.choice(["https://", "https://", "http://", "ftp://", "//"])
     prefix = (
-        scheme
-        + choose.choice([API, API, *_HOSTS])
-        + choose.choice(["", ":443", ":80", f":{around.ports[0]}"])
+        scheme + choose.choice([API, API, *HOSTS]) + choose.choice(["", ":443", ":80", f":{around.ports[0]}"])
     )
     data = _request(choose, number, [_login(choose, around.token)], prefix=prefix)
     if choose.random() < 0.5:

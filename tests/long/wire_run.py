@@ -28,7 +28,8 @@ from tests.long.evidence import (
     descriptors_of,
     is_masked_form,
 )
-from tests.long.wire_cases import API, Case, Surroundings, Where, case
+from tests.long.wire_cases import Case, Surroundings, Where, case
+from tests.long.wire_pieces import API
 from tests.sandbox_processes import Received, StandIn
 
 WORKERS = 4
