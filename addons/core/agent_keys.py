@@ -22,7 +22,7 @@ DROPPED_HEADERS = frozenset(
     }
 )
 _PARAMETERS = re.compile(r"(dd[-_])?(api|app|application)[-_]key", re.IGNORECASE)
-_IN_PATH = re.compile(r"(/v1/input)/[^/]+/?")
+_IN_PATH = re.compile(r"(/v1/input)/[^/]+/?", re.IGNORECASE)
 
 
 def without_keys_in_query(query: str) -> str:
