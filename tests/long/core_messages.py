@@ -185,7 +185,7 @@ _names = st.sampled_from(
     ["password", "token", "message", "api_key", "user", "secret", "Authorization", "key"]
 )
 _values = st.sampled_from(
-    [_GITHUB, _JWT, "Tr0ub4dor&Zebra", fill(40), "alice@example.com", "[REDACTED:password:0123abcd]", "12345"]
+    [_GITHUB, _JWT, "Tr0ub4dor&Zebra", fill(40), "alice", "[REDACTED:password:0123abcd]", "12345"]
 )
 _said = st.tuples(
     st.sampled_from(
