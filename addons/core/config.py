@@ -32,7 +32,8 @@ from addons.core.config_sections import (
     unique_issuers,
 )
 from addons.core.quantities import Duration
-from addons.core.yaml_source import Path, Position, Problem, Section, Source, complaint, load, validate
+from addons.core.yaml_form import validate
+from addons.core.yaml_source import Path, Position, Problem, Section, Source, complaint, load
 
 
 class Config(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from addons.core.yaml_source import complaint
 
@@ -71,14 +71,20 @@ def _read_size(value: object) -> int:
 
 Duration = Annotated[
     float,
-    BeforeValidator(_read_duration),
+    BeforeValidator(
+        _read_duration, json_schema_input_type=Annotated[str, Field(pattern=f"^{_DURATION.pattern}$")]
+    ),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
 ]
 """Seconds; YAML must name the unit."""
 
 Size = Annotated[
     int,
-    BeforeValidator(_read_size),
+    BeforeValidator(
+        _read_size,
+        json_schema_input_type=Annotated[int, Field(ge=0)]
+        | Annotated[str, Field(pattern=f"^{_SIZE.pattern}$")],
+    ),
     PlainSerializer(format_size, return_type=str, when_used="json"),
 ]
 """Bytes; YAML may name a unit."""

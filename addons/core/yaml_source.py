@@ -1,4 +1,4 @@
-"""YAML text to data that knows where each value stands, and pydantic's complaints as `file:line:column`.
+"""YAML text to data that knows where each value stands, and problems as `file:line:column`.
 
 The subset of YAML is small on purpose: what two readers could read differently is refused. Two equal keys
 (PyYAML keeps the last one: `deny` then `allow` would allow), anchors, aliases, merge keys, tags, keys that
@@ -11,15 +11,17 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
 
 from addons.core.model import Json
+from addons.core.yaml_syntax import syntax_complaint
+from addons.core.yaml_text import line_and_column, offset_in_raw
 
 type Path = tuple[str | int, ...]
 
@@ -84,10 +86,32 @@ class Source:
     name: str
     data: Json
     places: Mapping[Path, Place]
+    raw: Mapping[Path, str] = field(default_factory=dict)
+    """Texts as the file has them, quotes and breaks included."""
 
     def at(self, path: Path) -> Position:
         """Position of the value at `path`, or of the deepest enclosing value that the text has."""
         return self._place(path).value
+
+    def within(self, path: Path, offset: int) -> Position:
+        """Position of the character at `offset` of the text at `path`."""
+        start, value = self.at(path), self._text(path)
+        raw = self.raw.get(path)
+        if raw is None or value is None:
+            return start
+        lines, characters = line_and_column(raw, offset_in_raw(raw, value, offset))
+        return Position(start.name, start.line + lines, characters + (1 if lines else start.column))
+
+    def _text(self, path: Path) -> str | None:
+        value: Json = self.data
+        for step in path:
+            if isinstance(value, dict) and isinstance(step, str):
+                value = value.get(step)
+            elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+                value = value[step]
+            else:
+                return None
+        return value if isinstance(value, str) else None
 
     def key_at(self, path: Path) -> Position:
         """Position of the key at `path`; for an item of a list, of the item."""
@@ -170,7 +194,11 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call] # typeshed's gap
         if isinstance(event, yaml.AliasEvent):
-            raise _Refused(event.start_mark, "aliases are not read", "write the value out")
+            raise _Refused(
+                event.start_mark,
+                "aliases are not read",
+                "write the value out; a glob that begins with '*' needs quotes",
+            )
         if getattr(event, "anchor", None) is not None:
             raise _Refused(event.start_mark, "anchors are not read", "remove the &name")
         if getattr(event, "tag", None) is not None:
@@ -201,8 +229,8 @@ def load(text: str, name: str) -> Source:
             [Problem(_position(name, refused.mark), refused.message, refused.remedy)]
         ) from None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise ProblemsError([Problem(_position(name, mark), _syntax_message(error))]) from None
+        where, message, remedy = syntax_complaint(error)
+        raise ProblemsError([Problem(_position(name, where), message, remedy)]) from None
     except yaml.YAMLError:  # a ReaderError: it has no mark and echoes the character
         raise ProblemsError(
             [Problem(_first_unreadable(text, name), "a character that YAML does not allow", "remove it")]
@@ -215,11 +243,11 @@ def load(text: str, name: str) -> Source:
     if node is None:
         start = Position(name, 1, 1)
         return Source(name, {}, {(): Place(start, start)})
-    reader = _Reader(name)
+    reader = _Reader(name, text)
     data = reader.read(node, (), None)
     if reader.problems:
         raise ProblemsError(reader.problems)
-    return Source(name, data, reader.places)
+    return Source(name, data, reader.places, reader.raw)
 
 
 def _position(name: str, mark: _Mark | None) -> Position:
@@ -234,19 +262,14 @@ def _first_unreadable(text: str, name: str) -> Position:
     return Position(name, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
 
 
-def _syntax_message(error: yaml.MarkedYAMLError) -> str:
-    if (error.context or "").startswith("expected a single document"):
-        return "a second document starts here; one file holds one document"
-    # PyYAML's problem may quote one character of the text; it never quotes a value
-    return "not YAML: " + " ".join(part for part in (error.context, error.problem) if part)
-
-
 class _Reader:
     """Turns nodes into data, and gathers problems that leave the rest readable."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, text: str) -> None:
         self._name = name
+        self._text = text
         self.places: dict[Path, Place] = {}
+        self.raw: dict[Path, str] = {}
         self.problems: list[Problem] = []
 
     def read(self, node: yaml.Node, path: Path, key: Position | None) -> Json:
@@ -256,6 +279,7 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.read(item, (*path, index), None) for index, item in enumerate(node.value)]
+        self.raw[path] = self._text[node.start_mark.index : node.end_mark.index]
         return self._scalar(node, here)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> Json:
@@ -301,121 +325,3 @@ class _Reader:
 
 def _integer(text: str) -> int:
     return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
-
-
-def validate[M: BaseModel](model: type[M], source: Source) -> M:
-    """Make a `model` of the data of `source`; its lists become tuples.
-
-    Raises:
-        ProblemsError: with every problem that pydantic sees. Checks across keys run where the keys are well.
-
-    """
-    try:
-        return model.model_validate(_frozen(source.data))
-    except ValidationError as error:
-        problems = [
-            _problem(model, source, details)
-            for details in error.errors(include_url=False)
-            # items that failed are not counted, so a list of bad items looks empty as well
-            if not (details["type"] == "too_short" and details["input"])
-        ]
-        raise ProblemsError(problems) from None
-
-
-def _frozen(data: Json) -> object:
-    if isinstance(data, dict):
-        return {key: _frozen(value) for key, value in data.items()}
-    if isinstance(data, list):
-        return tuple(_frozen(item) for item in data)
-    return data
-
-
-def _problem(model: type[BaseModel], source: Source, details: ErrorDetails) -> Problem:
-    kind, location = details["type"], details["loc"]
-    context: Mapping[str, object] = details.get("ctx", {})
-    path = _path_in(source.data, location)
-    name = _dotted(path) or "the document"
-    if kind == "extra_forbidden":
-        keys = _keys_beside(model, location)
-        return Problem(source.key_at(path), f"unknown key {path[-1]!r}", did_you_mean(str(path[-1]), keys))
-    if kind == "missing":
-        parent = _dotted(path)
-        missing = f"{parent}.{location[-1]}" if parent else str(location[-1])
-        return Problem(source.key_at(path), f"{missing!r} is missing", "add it")
-    if kind == "complaint":
-        # pydantic marks a key that its own validator refused with a step "[key]"
-        position = source.key_at(path) if location[-1:] == ("[key]",) else source.at(path)
-        return Problem(position, f"{name}: {context['message']}", str(context["remedy"]))
-    if kind in {"literal_error", "enum"}:
-        choices = [choice for _, choice in _QUOTED.findall(str(context.get("expected", "")))]
-        value = details["input"]
-        remedy = did_you_mean(value, choices) if isinstance(value, str) and choices else ""
-        remedy = remedy or f"must be {context.get('expected', '')}"
-        return Problem(source.at(path), f"{name}: not one of the values it can have", remedy)
-    message, remedy = _MESSAGES.get(kind, ("", ""))
-    if not message:
-        message = details["msg"].removeprefix("Value error, ").removeprefix("Input should ")
-    return Problem(source.at(path), f"{name}: {message}", remedy)
-
-
-_QUOTED = re.compile(r"(['\"])(.*?)\1")
-_MESSAGES = {
-    "string_type": ("must be text", "write it in quotes"),
-    "bool_type": ("must be true or false", ""),
-    "int_type": ("must be a whole number", ""),
-    "float_type": ("must be a number", ""),
-    "tuple_type": ("must be a list", "write [a, b] or one '- item' a line"),
-    "dict_type": ("must be a mapping", "write 'key: value' lines"),
-    "mapping_type": ("must be a mapping", "write 'key: value' lines"),
-    "model_type": ("must be a mapping", "write 'key: value' lines"),
-    "model_attributes_type": ("must be a mapping", "write 'key: value' lines"),
-    "too_short": ("must not be empty", "add an item, or leave the key out"),
-    "string_too_short": ("must not be empty", "write a value, or leave the key out"),
-}
-
-
-def _path_in(data: Json, location: Iterable[str | int]) -> Path:
-    """Find the part of a pydantic location that is a path in `data`.
-
-    Validators and unions add steps of their own, and a missing key isn't there.
-    """
-    path: list[str | int] = []
-    for step in location:
-        if (isinstance(data, dict) and isinstance(step, str) and step in data) or (
-            isinstance(data, list) and isinstance(step, int) and step < len(data)
-        ):
-            data = data[step]  # type: ignore[index] # both pairs are checked above
-            path.append(step)
-    return tuple(path)
-
-
-def _dotted(path: Path) -> str:
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
-
-
-def _keys_beside(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
-    """List the keys that the model at the end of `location` knows."""
-    models = {model}
-    for step in location[:-1]:
-        inner = {
-            found
-            for candidate in models
-            for field_name, field in candidate.model_fields.items()
-            if step == (field.alias or field_name)
-            for found in _models_in(field.annotation)
-        }
-        models = inner or models  # an index or a key of a mapping leaves the model as it is
-    return [field.alias or name for each in models for name, field in each.model_fields.items()]
-
-
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _models_in(argument)
-    value = getattr(annotation, "__value__", None)  # a `type X = …` alias
-    if value is not None:
-        yield from _models_in(value)

@@ -13,7 +13,8 @@ from cryptography.x509.oid import NameOID
 
 from addons.core import yaml_source
 from addons.core.config import Config, Listen, Secret, read_source, sandbox_problems
-from addons.core.yaml_source import Position, Problem, ProblemsError, Source, validate
+from addons.core.yaml_form import validate
+from addons.core.yaml_source import Position, Problem, ProblemsError, Source
 
 SANDBOX_CA_NAME = "ddgate sandbox CA"
 """Common name of the CA that signs for the sandbox's Datadog stand-in, and for nothing real."""

@@ -170,10 +170,10 @@ def test_a_secret_has_exactly_one_source(source: str) -> None:
 
 
 def test_version_issuers_and_credentials_are_needed() -> None:
-    assert [line.split(": ")[1] for line in problems("")] == [
+    assert [line.split(": ", 1)[1] for line in problems("")] == [
         "'credentials' is missing (add it)",
         "'issuers' is missing (add it)",
-        "'version' is missing (add it)",
+        "'version' is missing (add version: 1)",
     ]
     assert problems("version: 1\nissuers: []\ncredentials: {}")
     assert problems(SMALL.replace("version: 1", "version: 2"))

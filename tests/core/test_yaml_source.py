@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from addons.core.yaml_form import validate
 from addons.core.yaml_source import (
     MAX_CHARACTERS,
     MAX_DEPTH,
@@ -16,7 +17,6 @@ from addons.core.yaml_source import (
     ProblemsError,
     Section,
     load,
-    validate,
 )
 
 
@@ -176,3 +176,24 @@ def test_a_valid_document_is_a_frozen_model() -> None:
 def test_problems_are_sorted_and_each_is_told_once() -> None:
     one, two = Problem(Position("f", 2, 1), "b"), Problem(Position("f", 1, 9), "a", "do")
     assert str(ProblemsError([one, two, one])) == "f:1:9: a (do)\nf:2:1: b"
+
+
+def test_a_part_of_a_text_is_found_where_the_file_has_it() -> None:
+    text = """\
+quoted: 'body.x == "it''s" && nope.y'
+literal: |
+  body.x
+    && nope.y
+folded: >-
+  body.x
+  && nope.y
+plain: body.x && nope.y
+escaped: "body.x\\n && nope.y"
+"""
+    source = load(text, "f.yaml")
+    assert isinstance(source.data, dict)
+    for key, value in source.data.items():
+        assert isinstance(value, str)
+        found = source.within((key,), value.index("nope"))
+        line = text.split("\n")[found.line - 1]
+        assert line[found.column - 1 :].startswith("nope.y"), (key, found)
