@@ -98,7 +98,12 @@ class Catalogue:
         return self._named.get(_folded(name), ())
 
     def reader_of(self, operation: Operation) -> Operation | None:
-        """Find the GET of the same path: what reads the resource that this operation changes."""
+        """Find the GET of the same path: what reads the resource that this operation is about.
+
+        None for what isn't there yet, since a GET of its path lists others, and where Datadog has none.
+        """
+        if makes_something_new(operation):
+            return None
         node: _Node | None = self._root
         for segment in _split(operation.template):
             if node is not None:
@@ -138,6 +143,11 @@ class Catalogue:
         other = node.operations.setdefault(operation.method, operation)
         if other is not operation:
             raise CatalogueError(f"{qualified}: {other.version}.{other.name} has the same method and path")
+
+
+def makes_something_new(operation: Operation) -> bool:
+    """Tell whether it is a POST to a collection: its resource isn't there yet."""
+    return operation.method == "POST" and not operation.template.endswith("}")
 
 
 def _find(node: _Node, segments: tuple[str, ...], index: int, method: str) -> Operation | None:

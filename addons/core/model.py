@@ -62,6 +62,10 @@ class Reason(StrEnum):
     AMBIGUOUS_CREDENTIAL = "ambiguous_credential"
     POLICY_ERROR = "policy_error"
     POLICY_UNAVAILABLE = "policy_unavailable"
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    TARGET_UNREADABLE = "target_unreadable"
+    OBSERVED = "observed"
     # masking
     MASKED_VALUE = "masked_value"
     # credential
@@ -134,6 +138,7 @@ class Refusal:
     """An answer that ddgate makes instead of Datadog.
 
     `message` and `remedy` go to the agent: what is wrong and what to do, never a value of the request.
+    `retry_after` is in seconds.
     """
 
     status: int
@@ -141,3 +146,4 @@ class Refusal:
     message: str
     remedy: str = ""
     rule: str | None = None
+    retry_after: float | None = None

@@ -142,6 +142,22 @@ def test_reader_of_is_the_get_of_the_same_path() -> None:
     assert SMALL.reader_of(stranger) is None
 
 
+def test_nothing_reads_what_is_only_being_created() -> None:
+    catalogue = Catalogue.from_json(
+        _text(
+            _entry("ListThings", "GET", "/api/v1/things"),
+            _entry("CreateThing", "POST", "/api/v1/things"),
+            _entry("DeleteThings", "DELETE", "/api/v1/things"),
+            _entry("GetTags", "GET", "/api/v1/tags/{host}"),
+            _entry("CreateTags", "POST", "/api/v1/tags/{host}"),
+        )
+    )
+    readers = {each.name: catalogue.reader_of(each) for each in catalogue.operations()}
+    assert readers["CreateThing"] is None
+    assert readers["CreateTags"] == readers["GetTags"]
+    assert readers["DeleteThings"] == readers["ListThings"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from itertools import takewhile
+from urllib.parse import unquote
 
 type TextTest = Callable[[str], bool]
+
+_STAR = "\0"  # stands for a literal star of a path, which has no NUL
 
 
 def is_pattern(glob: str) -> bool:
@@ -42,18 +46,51 @@ def compile_globs(globs: Collection[str]) -> TextTest:
 def compile_path_globs(globs: Collection[str]) -> TextTest:
     """Make a test of paths in normal form; a slash at the end makes no difference.
 
-    `*` and `?` stay within a segment, a segment `**` stands for any number of segments, none included.
+    `*` and `?` stay within a segment, a segment `**` stands for any number of segments, none included; `%2A`
+    is a star itself. A character is the same escaped or not, in the glob and in the path: `admin@example.com`
+    and `admin%40example.com` are one user to Datadog.
     """
     compiled = tuple(
-        tuple(None if part == "**" else compile_glob(part) for part in glob.rstrip("/").split("/"))
-        for glob in globs
+        tuple(None if part == "**" else compile_glob(part) for part in _segments(glob)) for glob in globs
     )
+    beginnings = path_beginnings(globs)
 
     def test(path: str) -> bool:
+        path = unescaped_path(path)
+        # most paths fit no glob, and nearly all of those differ before its first star
+        if not path.startswith(beginnings):
+            return False
         segments = path.rstrip("/").split("/")
         return any(_path_matches(pattern, segments) for pattern in compiled)
 
     return test
+
+
+def _unescaped(path: str) -> str:
+    """Undo the escapes, of which none is a delimiter in a normal form (`request_target.normalise`)."""
+    if "%" not in path:
+        return path
+    return unquote(path.replace("%2A", _STAR).replace("%2a", _STAR))
+
+
+def path_beginnings(globs: Collection[str]) -> tuple[str, ...]:
+    """List the whole segments before the first star of each glob: `/api/v1` of `/api/v1/*/x`. With them
+    begins every path that fits the glob, once it is an `unescaped_path`.
+    """
+    return tuple("/".join(takewhile(_is_literal, _segments(glob))) for glob in globs)
+
+
+def unescaped_path(path: str) -> str:
+    """Bring a request's path into the form in which globs are compared with it."""
+    return _unescaped(path.replace("*", "%2A")) if "%" in path or "*" in path else path
+
+
+def _segments(glob: str) -> list[str]:
+    return _unescaped(glob.rstrip("/")).split("/")
+
+
+def _is_literal(part: str) -> bool:
+    return not is_pattern(part)
 
 
 def _never(_segment: str) -> bool:

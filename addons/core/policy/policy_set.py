@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
-from addons.core.policy.compiling import Compiler, OperationCatalogue, canonical, operations_of
-from addons.core.policy.decide import decide
-from addons.core.policy.document import PolicyDocument, TestCase
-from addons.core.policy.index import RuleIndex, build_index
-from addons.core.policy.request import Decision, PolicyRequest
-from addons.core.policy.rules import CompiledRule, Rule
+from addons.core.model import Effect, Reason
+from addons.core.policy.compile_names import compile_names, observe_until
+from addons.core.policy.compiling import canonical, compile_rules
+from addons.core.policy.decide import decide, wanted
+from addons.core.policy.document import PolicyDocument
+from addons.core.policy.explaining import Explanation, explain
+from addons.core.policy.index import CompiledRule, RuleIndex
+from addons.core.policy.operation_fits import OperationCatalogue, Operations
+from addons.core.policy.policy_file import PolicyFile
+from addons.core.policy.request import Decision, Masks, PolicyRequest, Reads
+from addons.core.policy.rules import Fit, Rule
+from addons.core.policy.trial_document import TestCase
 from addons.core.policy.trials import TestOutcome, Trial, prepare
-from addons.core.yaml_source import Position, Problem, ProblemsError, Source, did_you_mean, load, validate
+from addons.core.yaml_form import validate
+from addons.core.yaml_source import Problem, ProblemsError, did_you_mean, load
 
 _SHOWN_DIGITS = 16
 
@@ -24,13 +31,16 @@ class PolicySet:
 
     `digest` is the SHA-256 of the rules and tests in one spelling, the same in whatever order and files they
     stand; `revision` is its first digits, for decisions. `warnings` are not errors: places where rules can
-    meet so that a call is denied. `positions` are the rules', by id.
+    meet so that a call is denied. `observe_until` is when `profile: observe` ends, in seconds since the
+    epoch; None where the rules are enforced. `files` are the names and texts that it was made of.
     """
 
+    files: tuple[tuple[str, str], ...]
     rules: tuple[Rule, ...]
     digest: str
     warnings: tuple[Problem, ...]
-    positions: Mapping[str, Position]
+    observe_until: float | None
+    _compiled: tuple[CompiledRule, ...]
     _index: RuleIndex
     _trials: tuple[Trial, ...]
 
@@ -42,38 +52,38 @@ class PolicySet:
             ProblemsError: every problem of every file.
 
         """
+        files = tuple(files)
         problems: list[Problem] = []
-        parsed: list[tuple[Source, PolicyDocument]] = []
+        parsed: list[PolicyFile] = []
         for name, text in files:
             try:
                 source = load(text, name)
-                parsed.append((source, validate(PolicyDocument, source)))
+                parsed.append(PolicyFile(source, validate(PolicyDocument, source)))
             except ProblemsError as error:
                 problems += error.problems
         all_read = not problems
-        operations = operations_of(catalogue)
-        compiled: list[CompiledRule] = []
-        for source, policy in parsed:
-            compiler = Compiler(source, policy, catalogue, operations)
-            compiled += compiler.rules()
-            problems += compiler.problems
-        problems += _twice(compiled)
+        operations = Operations(catalogue)
+        compile_names(parsed)
+        until = observe_until(parsed)
+        compiled = [rule for file in parsed for rule in compile_rules(file, operations)]
         trials: list[Trial] = []
         # a rule in a file that can't be read is not missing
         ids = {each.rule.id for each in compiled} if all_read else None
-        for source, policy in parsed:
-            made, wrong = prepare(source, policy.tests, catalogue, ids)
-            trials += made
-            problems += wrong
+        for file in parsed:
+            trials += prepare(file, catalogue, ids)
+            problems += file.problems
+        problems += _twice(compiled)
         if problems:
             raise ProblemsError(problems)
         compiled.sort(key=lambda each: each.rule.id)
         return cls(
+            files=files,
             rules=tuple(each.rule for each in compiled),
-            digest=_digest(compiled, [case for _, policy in parsed for case in policy.tests]),
-            warnings=tuple(_credential_conflicts(compiled)),
-            positions={each.rule.id: each.problem_here("", "").position for each in compiled},
-            _index=build_index(compiled, operations),
+            digest=_digest(compiled, [case for file in parsed for case in file.document.tests], until),
+            warnings=(*(one for file in parsed for one in file.warnings), *_credential_conflicts(compiled)),
+            observe_until=until,
+            _compiled=tuple(compiled),
+            _index=RuleIndex(compiled, operations.by_key),
             _trials=tuple(trials),
         )
 
@@ -81,16 +91,64 @@ class PolicySet:
     def revision(self) -> str:
         return f"sha256:{self.digest[:_SHOWN_DIGITS]}"
 
+    @property
+    def reads_bodies(self) -> bool:
+        return any(Reads.BODY in rule.reads for rule in self.rules)
+
+    @property
+    def masks(self) -> tuple[Masks, ...]:
+        """Every different one that a rule asks for."""
+        found = (masks for rule in self.rules for masks in (rule.mask_forward, rule.mask_response))
+        return tuple(dict.fromkeys(masks for masks in found if masks))
+
+    def is_observing(self, at: float) -> bool:
+        return self.observe_until is not None and at < self.observe_until
+
+    def wants(self, request: PolicyRequest) -> Reads | None:
+        """Tell what has to be read before `decide`: ask again once it was, until None."""
+        candidates = self._index.candidates(request.operation, request.principal.groups)
+        return wanted(candidates, request)
+
     def decide(self, request: PolicyRequest) -> Decision:
         """Decide one call. An operation that was not in the catalogue is an unknown one."""
         candidates = self._index.candidates(request.operation, request.principal.groups)
-        return decide(candidates, request, self.revision)
+        decision = decide(candidates, request, self.revision)
+        return _observed(decision) if self.is_observing(request.at) else decision
+
+    def credential_for_reading(self, request: PolicyRequest) -> str | None:
+        """Name the credential with which to look at a call's resource before the call is decided: the one
+        that the rules which can match agree on, None where they don't name one.
+        """
+        candidates = self._index.candidates(request.operation, request.principal.groups)
+        named = {rule.credential for rule in candidates.rules if rule.credential and not rule.shadow}
+        return named.pop() if len(named) == 1 else None
+
+    def target_fields(self, request: PolicyRequest) -> frozenset[str]:
+        """Name the parts of the resource that rules which can match look at, by dotted path."""
+        candidates = self._index.candidates(request.operation, request.principal.groups)
+        prefix = f"{Reads.TARGET}."
+        return frozenset(
+            condition.field.removeprefix(prefix)
+            for rule in candidates.rules
+            for condition in rule.conditions
+            if condition.field.startswith(prefix)
+        )
+
+    def body_weight(self, request: PolicyRequest) -> int:
+        """How much it costs at worst to look at each byte of a call's body, reading it aside; 0 where no rule
+        that can match does.
+        """
+        return self._index.candidates(request.operation, request.principal.groups).body_weight
+
+    def explain(self, request: PolicyRequest) -> Explanation:
+        """Say of every rule whether it fits and, if not, which of its fields said no."""
+        return explain(self._compiled, request, self.decide(request))
 
     def credential_problems(self, configured: Collection[str]) -> list[Problem]:
         """List the rules that name a credential which is not configured."""
         return [
             Problem(
-                self.positions[rule.id],
+                rule.position,
                 f"the rule {rule.id!r} names the credential {rule.credential!r}, which is not configured",
                 did_you_mean(rule.credential, configured),
             )
@@ -98,20 +156,46 @@ class PolicySet:
             if rule.credential is not None and rule.credential not in configured
         ]
 
+    def trials(self) -> tuple[Trial, ...]:
+        return self._trials
+
     def run_tests(self) -> tuple[TestOutcome, ...]:
-        """Run the files' own tests, in the files' order."""
-        return tuple(trial.outcome(self.decide(trial.request)) for trial in self._trials)
+        """Run the files' own tests, in the files' order. Under `profile: observe` they test the rules as they
+        will be enforced.
+        """
+        outcomes = []
+        for trial in self._trials:
+            candidates = self._index.candidates(trial.request.operation, trial.request.principal.groups)
+            outcomes.append(trial.outcome(decide(candidates, trial.request, self.revision)))
+        return tuple(outcomes)
+
+
+def _observed(verdict: Decision) -> Decision:
+    message = "let through, because the policy only observes for now"
+    if verdict.permitted:
+        return replace(verdict, reason=Reason.OBSERVED, withheld=verdict, message=message, limits=())
+    return Decision(
+        effect=Effect.ALLOW,
+        reason=Reason.OBSERVED,
+        permitted=True,
+        rule=None,
+        rules=verdict.rules,
+        message=message,
+        revision=verdict.revision,
+        log=verdict.log,
+        shadow=verdict.shadow,
+        withheld=verdict,
+    )
 
 
 def _twice(compiled: list[CompiledRule]) -> list[Problem]:
-    seen: dict[str, Problem] = {}
+    seen: dict[str, CompiledRule] = {}
     problems = []
     for each in compiled:
-        here = each.problem_here("", "")
-        first = seen.setdefault(each.rule.id, here)
-        if first is not here:
-            text = f"the rule id {each.rule.id!r} is taken, at {first.position}"
-            problems.append(each.problem_here(text, "give each rule its own"))
+        first = seen.setdefault(each.rule.id, each)
+        if first is not each:
+            text = f"the rule id {each.rule.id!r} is taken, at {first.rule.position}"
+            problems.append(Problem(each.rule.position, text, "give each rule its own"))
     return problems
 
 
@@ -120,22 +204,30 @@ def _credential_conflicts(compiled: list[CompiledRule]) -> Iterable[Problem]:
 
     One call that fits both is denied. Whether one can is not always plain from the rules, so this warns.
     """
-    naming = [each for each in compiled if each.rule.credential is not None]
+    naming = [each for each in compiled if each.rule.credential is not None and not each.rule.shadow]
     for place, one in enumerate(naming):
         for other in naming[place + 1 :]:
-            if one.rule.credential == other.rule.credential:
-                continue
-            unknown = one.operations.unknown and other.operations.unknown
-            if unknown or not one.operations.known.keys().isdisjoint(other.operations.known.keys()):
-                yield one.problem_here(
+            if one.rule.credential != other.rule.credential and _share_an_operation(one, other):
+                yield Problem(
+                    one.rule.position,
                     f"{one.rule.id!r} and {other.rule.id!r} name different credentials and can both match",
                     "a call that fits both is denied; keep their who or op apart",
                 )
 
 
-def _digest(compiled: list[CompiledRule], cases: list[TestCase]) -> str:
+def _share_an_operation(one: CompiledRule, other: CompiledRule) -> bool:
+    fits, others = one.operations, other.operations
+    if fits.unknown is not Fit.NO and others.unknown is not Fit.NO:
+        return True
+    if fits.everything or others.everything:
+        return bool((fits.everything or fits.known) and (others.everything or others.known))
+    return not fits.known.isdisjoint(others.known)
+
+
+def _digest(compiled: list[CompiledRule], cases: list[TestCase], until: float | None) -> str:
     tests = sorted(
-        canonical(case.model_dump(mode="json", exclude_none=True, by_alias=True)) for case in cases
+        canonical(case.model_dump(mode="json", exclude_unset=True, by_alias=True)) for case in cases
     )
-    content = canonical({"version": 1, "rules": [each.rule.canonical for each in compiled], "tests": tests})
+    rules = [each.rule.canonical for each in compiled]
+    content = canonical({"version": 1, "observe_until": until, "rules": rules, "tests": tests})
     return hashlib.sha256(content.encode()).hexdigest()

@@ -3,8 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from addons.core.model import Effect, Operation, Principal, Reason
+from addons.core.model import Effect, Json, Operation, Principal, Reason
+
+
+class Reads(StrEnum):
+    """What a rule reads beyond the head of a request, cheapest first. It is fetched only where a rule that
+    may still match would read it.
+    """
+
+    BODY = "body"
+    TARGET = "target"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A JSON document that was read. Where there is none, an empty body above all, it is `{}`."""
+
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """It is there and can't be read; `why` names no value of it."""
+
+    why: str
+
+
+type Evidence = Seen | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +39,9 @@ class PolicyRequest:
     """One call, verified and in normal form.
 
     `operation` is None where the catalogue doesn't know the call. `path` is a `Target`'s, `query` its decoded
-    pairs in order; header names are lower case; `size` is the body's, decoded, in bytes.
+    pairs in order; header names are lower case; `size` is the body's, decoded, in bytes. `body` and `target`
+    (the resource as Datadog holds it now) are None until somebody looked at them; `at` is the time of the
+    call, in seconds since the epoch.
     """
 
     principal: Principal
@@ -23,6 +52,60 @@ class PolicyRequest:
     query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     size: int = 0
+    body: Evidence | None = None
+    target: Evidence | None = None
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """What is masked in one direction: what detectors find (`secrets`, `pii`, or the name of a single one),
+    and what stands at JSON paths, as the policy writes them.
+    """
+
+    detect: frozenset[str] = frozenset()
+    json: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.detect or self.json)
+
+    def __or__(self, other: Masks) -> Masks:
+        return Masks(self.detect | other.detect, self.json | other.json)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """At most `count` calls in any `seconds`."""
+
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """One limit that a call counts against. `key` tells whose count it is."""
+
+    name: str
+    key: str
+    rate: Allowance | None
+    quota: Allowance | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowHit:
+    """A rule in shadow mode that matched, or could not be evaluated."""
+
+    rule: str
+    effect: Effect
+    is_error: bool = False
+
+
+class LogLevel(StrEnum):
+    """How loudly a decision is told in the gateway's log, quietest first."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +113,10 @@ class Decision:
     """What policy says about one call, and why.
 
     `rule` is the one that decided: of those with the winning effect, the first by id. `rules` are all that
-    matched, by id. `credential` is None where no matching rule names one. The masks are the detectors that
-    matching allow and approval rules ask for, together. `revision` is the policy set's.
+    matched, by id. `credential` is None where no matching rule names one. Masks and limits are those of all
+    matching allow and approval rules, together. `shadow` are the rules that would have had a say, were they
+    enforced. `withheld` is, under `profile: observe`, the verdict that was not enforced. `revision` is the
+    policy set's.
     """
 
     effect: Effect
@@ -42,6 +127,9 @@ class Decision:
     message: str
     revision: str
     credential: str | None = None
-    mask_forward: frozenset[str] = frozenset()
-    mask_response: frozenset[str] = frozenset()
-    record_full: bool = False
+    mask_forward: Masks = Masks()
+    mask_response: Masks = Masks()
+    limits: tuple[LimitUse, ...] = ()
+    log: LogLevel | None = None
+    shadow: tuple[ShadowHit, ...] = ()
+    withheld: Decision | None = None

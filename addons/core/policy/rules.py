@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from addons.core.model import Effect, Json, Principal
-from addons.core.policy.document import Approval, Comparison, Scalar
 from addons.core.policy.globs import TextTest, compile_globs
-from addons.core.policy.request import PolicyRequest
-from addons.core.yaml_source import Problem
+from addons.core.policy.limits import Limit
+from addons.core.policy.matchers import Comparison, Scalar
+from addons.core.policy.request import LogLevel, Masks, PolicyRequest, Reads
+from addons.core.policy.rule_document import Approval
+from addons.core.yaml_source import Position
 
 
 class Fit(IntEnum):
@@ -32,66 +34,52 @@ class RuleError(Exception):
     """A condition can't be evaluated on this request; the text names no value of it."""
 
 
-type Condition = Callable[[PolicyRequest], Fit]
+class UnreadableEvidence(RuleError):  # noqa: N818 - named for what the caller is told
+    """A condition reads a document that can't be read: the call is denied, whatever the rule's effect."""
+
+    def __init__(self, reads: Reads, why: str) -> None:
+        super().__init__(why)
+        self.reads, self.why = reads, why
+
+
+type Test = Callable[[PolicyRequest], Fit]
+type GroupsTest = Callable[[frozenset[str]], Fit]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One thing that a rule asks. `field` is its place in the rule, `who.groups` or `body.type`; `reads` is
+    what it needs beside the head of the request, and `weight` how much it costs at worst for each byte of
+    that, a plain matcher being 1. Where `beginnings` are given, every path that fits begins with one of them.
+    """
+
+    field: str
+    test: Test
+    reads: frozenset[Reads] = frozenset()
+    weight: int = 1
+    beginnings: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`canonical` is the rule's content, lists expanded, in one spelling."""
+    """`canonical` is the rule's content, lists expanded, in one spelling. `conditions` stand with the cheap
+    ones first; those that read a document come last.
+    """
 
     id: str
     effect: Effect
     conditions: tuple[Condition, ...]
     credential: str | None
-    mask_forward: frozenset[str]
-    mask_response: frozenset[str]
-    record_full: bool
+    mask_forward: Masks
+    mask_response: Masks
+    limits: tuple[Limit, ...]
+    log: LogLevel | None
     reason: str
     approval: Approval | None
+    shadow: bool
+    reads: frozenset[Reads]
+    position: Position
     canonical: str
-
-    def fit(self, request: PolicyRequest) -> Fit:
-        """Evaluate all conditions: one that says no settles it, whatever the others could not do.
-
-        Raises:
-            RuleError: a condition could not be evaluated and none said no.
-
-        """
-        least = Fit.YES
-        error: RuleError | None = None
-        for condition in self.conditions:
-            try:
-                fit = condition(request)
-            except RuleError as raised:
-                error = raised
-                continue
-            if fit is Fit.NO:
-                return Fit.NO
-            least = min(least, fit)
-        if error is not None:
-            raise error
-        return least
-
-
-@dataclass(frozen=True, slots=True)
-class OperationFits:
-    """How the catalogue's operations, by (version, name), and unknown ones fit a rule."""
-
-    known: Mapping[tuple[str, str], Fit]
-    unknown: Fit
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledRule:
-    """A rule with what only the making of the set needs: its operations and where it stands.
-
-    `groups` are those that its `who` spells out, None where it does not, or says more about them.
-    """
-
-    rule: Rule
-    operations: OperationFits
-    groups: frozenset[str] | None
-    problem_here: Callable[[str, str], Problem]
 
 
 class ValueTest:
@@ -123,10 +111,22 @@ class ValueTest:
         return Fit.NO if effect is Effect.ALLOW else lacking
 
 
+def groups_test(test: ValueTest, effect: Effect) -> GroupsTest:
+    """Fit where any of a principal's groups does."""
+    lacking = test.without_value(effect, Fit.LACKING)
+
+    def fit(groups: frozenset[str]) -> Fit:
+        if not groups:
+            return lacking
+        return Fit.YES if any(test.accepts(group) for group in groups) else Fit.NO
+
+    return fit
+
+
 def principal_condition(
     test: ValueTest, effect: Effect, values_of: Callable[[Principal], Iterable[str]]
-) -> Condition:
-    """Fit where any of the principal's values does: they are a set, such as groups."""
+) -> Test:
+    """Fit where any of the principal's values does: they are a set, such as its actors."""
     lacking = test.without_value(effect, Fit.LACKING)
 
     def condition(request: PolicyRequest) -> Fit:
@@ -140,7 +140,7 @@ def principal_condition(
     return condition
 
 
-def claim_condition(name: str, test: ValueTest, effect: Effect) -> Condition:
+def claim_condition(name: str, test: ValueTest, effect: Effect) -> Test:
     """Fit on a claim that is a scalar, or a list of them of which any may fit."""
     lacking = test.without_value(effect, Fit.LACKING)
 
@@ -162,7 +162,7 @@ def field_condition(
     test: ValueTest,
     effect: Effect,
     pairs_of: Callable[[PolicyRequest], tuple[tuple[str, str], ...]],
-) -> Condition:
+) -> Test:
     """Fit on a query key or a header that may stand there several times.
 
     To allow, every value has to fit; to deny or to ask, one is enough. A key of the request that differs
@@ -186,7 +186,7 @@ def field_condition(
     return condition
 
 
-def text_condition(test: TextTest, value_of: Callable[[PolicyRequest], str]) -> Condition:
+def text_condition(test: TextTest, value_of: Callable[[PolicyRequest], str]) -> Test:
     return lambda request: Fit.YES if test(value_of(request)) else Fit.NO
 
 
@@ -198,6 +198,6 @@ _OPERATORS: Mapping[str, Callable[[int, int], bool]] = {
 }
 
 
-def size_condition(comparison: str, bound: int) -> Condition:
+def size_condition(comparison: str, bound: int) -> Test:
     holds = _OPERATORS[comparison]
     return lambda request: Fit.YES if holds(request.size, bound) else Fit.NO

@@ -40,14 +40,37 @@ def problems(*texts: str) -> list[str]:
         ("http: {path: /api/../x}", "5:18", "normal form"),
         ("http: {size: 64KiB}", "5:18", "not a test of a size"),
         ("http: {query: {f: {is: 5}}}", "5:23", "always text"),
-        ("http: {query: {f: 5}}", "5:23", "must be a list"),
+        ("http: {query: {f: 5}}", "5:23", "must be a text or a list"),
         ("http: {query: {f: a, F: b}}", "5:23", "in another case"),
         ("http: {query: {f: {absent: true, iz: a}}}", "5:38", "one of absent, in, is"),
         ("who: {groups: [lists.prd]}", "5:20", "no list is called 'prd'"),
         ("whom: {groups: [a]}", "5:5", "did you mean 'who'?"),
-        ("when: 'true'", "5:5", "unknown key 'when'"),
+        ("wen: 'true'", "5:5", "did you mean 'when'?"),
         ("mask: {response: {detect: [secret]}}", "5:32", "did you mean 'secrets'?"),
-        ("record: none", "5:13", "record"),
+        ("mask: {response: {json: ['data.x']}}", "5:30", "begin with $"),
+        ("mask: {response: {}}", "5:22", "masks nothing"),
+        ("record: full", "5:5", "unknown key 'record'"),
+        # documents
+        ("op: {name: CreateMonitor}\n    body: {a..b: x}", "6:12", "a..b"),
+        ("op: {name: CreateMonitor}\n    body: {a: {any: [x], is: y}}", "6:15", "keep one test"),
+        ("op: {name: CreateMonitor}\n    body: {a: {in: [lists.prd]}}", "6:21", "no list is called 'prd'"),
+        ("op: {name: CreateMonitor}\n    body: {a: {any: [lists.prd]}}", "6:22", "no list is called 'prd'"),
+        ("op: {name: GetMonitor}\n    body: {a: x}", "6:5", "send no body"),
+        ("op: {name: SubmitLog}\n    target: {a: x}", "6:5", "can't be read"),
+        # expressions, at their place in the file
+        ("when: body.a ==", "5:19", "ends too early"),
+        ("when: 'nope == 1'", "5:12", "nope"),
+        ("when: |-\n      size(body) > 1\n        && nope.x", "7:12", "nope"),
+        ("when: 'size(body)'", "5:12", "bool"),
+        ("when: 'body.t in lists.prd'", "5:22", "no list is called 'prd'"),
+        # time and limits
+        ("time: {zone: Europe/Pariss, days: mon}", "5:18", "did you mean 'Europe/Paris'?"),
+        ("time: {days: mon-funday}", "5:18", "funday"),
+        ("time: {hours: '8-18'}", "5:19", "08:00-18:00"),
+        ("time: {zone: UTC}", "5:11", "says nothing"),
+        ("limit: writes", "5:12", "no limit is called 'writes'"),
+        ("mode: shaddow", "5:11", "did you mean 'shadow'?"),
+        ("log: loud", "5:10", "log"),
         ("approval: {need: [{group: g}]}", "3:5", "no effect here"),
         ("effect: deny", "5:5", "stands twice; first in line 4"),
     ],
@@ -76,7 +99,7 @@ def test_an_id_is_unique_over_all_files() -> None:
     assert "0.yaml:3:9" in found
 
 
-@pytest.mark.parametrize("line", ["credential: ro", "mask: {forward: {detect: [pii]}}", "record: full"])
+@pytest.mark.parametrize("line", ["credential: ro", "mask: {forward: {detect: [pii]}}", "limit: l"])
 def test_a_deny_rule_takes_nothing_that_it_could_not_do(line: str) -> None:
     assert problems(HEAD.replace("allow", "deny") + f"    {line}\n")
 
@@ -153,3 +176,36 @@ def test_a_test_that_names_what_is_not_there_is_a_problem() -> None:
     assert len(found) == 2
     assert "did you mean 'read'?" in found[0]
     assert "v1.CreateDowntime or v2.CreateDowntime" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "words"),
+    [
+        ("limits: {a: {rate: 30}}", "2:20", "must be text"),
+        ("limits: {a: {rate: 0/1m}}", "2:20", "0 calls"),
+        ("limits: {a: {key: [identity.subjct], rate: 1/1m}}", "2:20", "did you mean 'identity.subject'?"),
+        ("limits: {a: {key: host}}", "2:13", "limits nothing"),
+        ("profile: observe", "1:1", "has no end"),
+        ("profile: observe\nobserve_until: tomorrow", "3:16", "2026"),
+        ("observe_until: 2027-01-01", "1:1", "has no effect here"),
+    ],
+)
+def test_a_problem_of_the_whole_file_is_named_with_its_place(text: str, position: str, words: str) -> None:
+    found = problems(f"version: 1\n{text}\n")
+    assert any(each.startswith(f"0.yaml:{position}: ") and words in each for each in found), found
+
+
+def test_a_limit_has_one_name_in_all_files() -> None:
+    text = "version: 1\nlimits: {a: {rate: 1/1m}}\n"
+    (found,) = problems(text, text)
+    assert found.startswith("1.yaml:2:10: the limit 'a' is taken, at 0.yaml:2:10")
+
+
+def test_a_list_of_another_file_can_be_named_and_ones_own_goes_first() -> None:
+    rule = "version: 1\nrules: [{id: r, effect: allow, who: {groups: lists.g}}]\n"
+    other = "version: 1\nlists: {g: [agents]}\n"
+    assert policy(rule, other).rules[0].canonical == policy(other, rule).rules[0].canonical
+    own = f"{rule}lists: {{g: [sre]}}\n"
+    assert "sre" in policy(own, other).rules[0].canonical
+    (found,) = problems(rule, other, other.replace("agents", "sre"))  # which of the two is meant?
+    assert "no list is called 'g'" in found

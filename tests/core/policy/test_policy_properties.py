@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import replace
 
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.core.model import Effect, Reason
 from addons.core.policy import PolicyRequest, PolicySet
+from addons.core.policy.request import Reads, Seen, Unreadable
 from tests.core.policy.policy_making import CATALOGUE, OPERATIONS, principal
 
 GROUPS = ["agents", "sre", "x"]
@@ -19,7 +21,45 @@ MATCHERS = st.one_of(
     st.fixed_dictionaries({"absent": st.booleans()}, optional={"is": VALUES}),
 )
 
+EXPRESSIONS = [
+    "body.kind == 'a'",
+    "has(body.kind)",
+    "target.tags.exists(t, t == 'a')",
+    "identity.subject == 'alice' && op.name != 'unknown'",
+    "body.number / 0 == 1",
+]
+LIMITS = {"one": {"rate": "3/1m"}, "two": {"key": ["identity.claims.team"], "quota": "5/1d"}}
+DOCUMENTS = st.one_of(
+    st.just(Unreadable("broken")),
+    st.builds(
+        Seen,
+        st.fixed_dictionaries(
+            {},
+            optional={"kind": st.sampled_from(["a", "b", 1, None]), "tags": st.just(["a"]), "Kind": VALUES},
+        ),
+    ),
+)
+
+DOCUMENT_MATCHERS = st.fixed_dictionaries({}, optional={"kind": MATCHERS, "tags": st.just({"any": ["a*"]})})
+
 Rule = dict[str, object]
+
+
+@st.composite
+def extras(draw: st.DrawFn) -> Rule:
+    """Each in about one rule of five."""
+    found: Rule = {}
+    for key, values in (
+        ("body", DOCUMENT_MATCHERS),
+        ("target", DOCUMENT_MATCHERS),
+        ("when", st.sampled_from(EXPRESSIONS)),
+        ("time", st.fixed_dictionaries({"days": st.sampled_from(["mon", "tue-sun"])})),
+        ("mode", st.just("shadow")),
+        ("log", st.sampled_from(["debug", "warning"])),
+    ):
+        if draw(st.integers(0, 4)) == 0:
+            found[key] = draw(values)
+    return found
 
 
 @st.composite
@@ -51,8 +91,13 @@ def rules(draw: st.DrawFn, effects: tuple[str, ...] = ("allow", "deny", "require
         )
     if draw(st.booleans()):
         rule["http"] = {"query": {"force": draw(MATCHERS)}}
+    rule |= draw(extras())
+    if "body" in rule and rule["effect"] == "allow":
+        rule.pop("op", None)  # a rule of reads that asks for a body is refused
     if rule["effect"] == "require_approval":
         rule["approval"] = {"need": [{"group": "leads"}]}
+    if rule["effect"] != "deny" and draw(st.integers(0, 4)) == 0:
+        rule["limit"] = draw(st.sampled_from(["one", "two"]))
     if rule["effect"] != "deny" and draw(st.booleans()):
         rule["credential"] = draw(st.sampled_from(["ro", "rw"]))
     if rule["effect"] != "deny" and draw(st.booleans()):
@@ -70,12 +115,25 @@ def requests(draw: st.DrawFn) -> PolicyRequest:
     )
     query = draw(st.lists(st.tuples(st.sampled_from(["force", "Force", "q"]), VALUES), max_size=2))
     operation = draw(st.sampled_from([None, *OPERATIONS]))
-    return PolicyRequest(who, operation, "api.datadoghq.com", "GET", "/api/v1/x", tuple(query))
+    return PolicyRequest(
+        who,
+        operation,
+        "api.datadoghq.com",
+        "GET",
+        "/api/v1/x",
+        tuple(query),
+        body=draw(DOCUMENTS),
+        target=draw(DOCUMENTS),
+        at=draw(st.sampled_from([0.0, 345600.0])),  # a Thursday and a Monday
+    )
 
 
 def made(files: list[list[Rule]]) -> PolicySet:
     return PolicySet.from_files(
-        [(f"{n}.yaml", yaml.safe_dump({"version": 1, "rules": file})) for n, file in enumerate(files)],
+        [
+            ("limits.yaml", json.dumps({"version": 1, "limits": LIMITS})),
+            *((f"{n}.yaml", json.dumps({"version": 1, "rules": file})) for n, file in enumerate(files)),
+        ],
         CATALOGUE,
     )
 
@@ -111,25 +169,61 @@ def test_adding_a_rule_that_restricts_never_permits_more(
         assert after.effect is Effect.DENY
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(rules(), min_size=1, max_size=6), requests())
 def test_an_error_never_permits(found: list[Rule], request: PolicyRequest) -> None:
-    """A permitted call stays permitted when every rule that its errors touched is an allow rule; so a call
-    whose claim and query no rule can read is permitted only by rules that read neither."""
-    broken = PolicyRequest(
-        principal(*request.principal.groups, claims={"team": {"odd": 1}}),
-        request.operation,
-        request.host,
-        request.method,
-        request.path,
-        (("FORCE", "a"),),
+    """Whatever a permitted call could not tell of itself, some allow rule that read none of it permitted it,
+    and no enforced rule that restricts failed on it or could not read what it reads."""
+    broken = replace(
+        request,
+        principal=principal(*request.principal.groups, claims={"team": {"odd": 1}}),
+        query=(("FORCE", "a"),),
+        body=Unreadable("broken"),
+        target=Unreadable("broken"),
     )
-    decision = made([named(found)]).decide(broken)
+    rules_ = made([named(found)])
+    decision = rules_.decide(broken)
     if decision.permitted:
-        rule = next(each for each in named(found) if each["id"] == decision.rule)
-        assert "http" not in rule
-        assert "claims" not in rule.get("who", {})  # type: ignore[operator] # a mapping, by the strategy
+        explained = rules_.explain(broken)
+        fitting = [trace for trace in explained.rules if trace.fits and not trace.shadow]
+        assert [trace.rule for trace in fitting] == list(decision.rules)
+        assert all(trace.effect is Effect.ALLOW for trace in fitting)
+        failed = [
+            trace for trace in explained.rules if trace.errors and not trace.misses and not trace.shadow
+        ]
+        assert all(trace.effect is Effect.ALLOW for trace in failed)
+        assert not any(rule.reads for rule in rules_.rules if rule.id in decision.rules)
     assert (decision.reason is Reason.ALLOWED) == decision.permitted == (decision.effect is Effect.ALLOW)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(rules(), max_size=6), requests())
+def test_fetching_only_what_is_wanted_decides_as_if_all_had_been_read(
+    found: list[Rule], request: PolicyRequest
+) -> None:
+    """But for the explanation of a denial, and for shadow rules of calls that are denied anyway."""
+    rules_ = made([named(found)])
+    everything = rules_.decide(request)
+    asked = replace(request, body=None, target=None)
+    read = []
+    while (wanted := rules_.wants(asked)) is not None:
+        read.append(wanted)
+        asked = replace(asked, **{wanted.value: getattr(request, wanted.value)})
+    assert read in ([], [Reads.BODY], [Reads.TARGET], [Reads.BODY, Reads.TARGET])
+    decision = rules_.decide(asked)
+    assert decision.effect is everything.effect
+    assert decision.permitted is everything.permitted
+    if decision.permitted:
+        assert decision == everything
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(rules(), max_size=5), rules(), requests())
+def test_a_shadow_rule_changes_no_verdict(found: list[Rule], more: Rule, request: PolicyRequest) -> None:
+    before = made([named(found)]).decide(request)
+    after = made([[*named(found), {"id": "added", **more, "mode": "shadow"}]]).decide(request)
+    assert replace(after, shadow=(), revision="") == replace(before, shadow=(), revision="")
+    assert set(before.shadow) <= set(after.shadow)
 
 
 def test_the_revision_follows_the_content_and_not_its_spelling() -> None:

@@ -1,0 +1,48 @@
+"""What a rule that matches brings along: masks and limits."""
+
+from __future__ import annotations
+
+from addons.core.policy import rule_document
+from addons.core.policy.limits import Limit
+from addons.core.policy.policy_file import PolicyFile
+from addons.core.policy.request import Masks
+from addons.core.redact.json_paths import BadJsonPath, parse_json_path
+from addons.core.redact.selection import detector_names
+from addons.core.yaml_source import Path, did_you_mean
+
+
+def compile_masks(file: PolicyFile, path: Path, rule: rule_document.Rule) -> tuple[Masks, Masks]:
+    """Compile the masks of the request that is forwarded, and of the answer."""
+    mask = rule.mask or rule_document.Mask()
+    return (
+        _masks(file, (*path, "mask", "forward"), mask.forward),
+        _masks(file, (*path, "mask", "response"), mask.response),
+    )
+
+
+def _masks(file: PolicyFile, path: Path, masking: rule_document.Masking | None) -> Masks:
+    if masking is None:
+        return Masks()
+    known = detector_names()
+    for index, name in enumerate(masking.detect or ()):
+        if name not in known:
+            remedy = did_you_mean(name, known) or "secrets, pii, or the name of a detector"
+            file.add((*path, "detect", index), f"no detector is called {name!r}", remedy)
+    for index, text in enumerate(masking.json_ or ()):
+        try:
+            parse_json_path(text)
+        except BadJsonPath as bad:
+            file.add((*path, "json", index), bad.message, bad.remedy)
+    return Masks(frozenset(masking.detect or ()), frozenset(masking.json_ or ()))
+
+
+def compile_limits(file: PolicyFile, path: Path, rule: rule_document.Rule) -> tuple[Limit, ...]:
+    found = []
+    for index, name in enumerate(rule.limit or ()):
+        limit = file.limits.get(name)
+        if limit is None:
+            remedy = did_you_mean(name, file.limits) or "add it under limits:"
+            file.add((*path, "limit", index), f"no limit is called {name!r}", remedy)
+        else:
+            found.append(limit)
+    return tuple(found)

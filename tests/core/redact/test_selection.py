@@ -1,0 +1,89 @@
+import json
+
+import pytest
+
+from addons.core.redact.detectors import DETECTORS
+from addons.core.redact.mask import Masker
+from addons.core.redact.scrubber import Scrubbed, Scrubber
+from addons.core.redact.selection import detector_names, scanner_of
+
+MASKER = Masker(b"k" * 16)
+GITHUB = "ghp_" + "x7Kq2Zp9Lw4Vb1Tn6Rd8Mc3Jf5Hs0Gy2Wa4E"
+GITLAB = "glpat-" + "x7Kq2Zp9Lw4Vb1Tn6Rd8"
+EMAIL = "ines.roth@mail.example.net"
+CARD = 4242424242424242
+PASSWORD = "Tr0ub4dor&Zebra"
+
+_FORM = "application/x-www-form-urlencoded"
+_DOCUMENT = {
+    "one": f"use {GITHUB}",
+    "two": [GITLAB],
+    "mail": EMAIL,
+    "pan": CARD,
+    "password": PASSWORD,
+    "argv": ["--password", PASSWORD],
+    "env": [{"name": "DB_PASSWORD", "value": PASSWORD}],
+    "message": f'{{"token": "{PASSWORD}"}}',
+}
+BODIES = {
+    "json": (json.dumps(_DOCUMENT).encode(), "application/json"),
+    "lines": ("\n".join(json.dumps({key: value}) for key, value in _DOCUMENT.items()).encode(), ""),
+    "text": (
+        f"{GITHUB} and {GITLAB}, mail {EMAIL}, card {CARD}, password={PASSWORD} --token {PASSWORD}".encode(),
+        "text/plain",
+    ),
+    "form": (f"a={GITHUB}&b={GITLAB}&c={EMAIL}&d={CARD}&password={PASSWORD}".encode(), _FORM),
+}
+
+
+def scrub(body: str, *names: str) -> Scrubbed:
+    data, content_type = BODIES[body]
+    return Scrubber(MASKER, scanner=scanner_of(names)).scrub_body(data, content_type)
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize(
+    ("names", "gone"),
+    [
+        ({"secrets"}, {GITHUB, GITLAB, PASSWORD}),
+        ({"pii"}, {EMAIL, str(CARD)}),
+        ({"secrets", "pii"}, {GITHUB, GITLAB, PASSWORD, EMAIL, str(CARD)}),
+        ({"email"}, {EMAIL}),
+        ({"card", "github-token"}, {str(CARD), GITHUB}),
+        ({"gitlab-token"}, {GITLAB}),
+        ({"pii", "github-token"}, {EMAIL, str(CARD), GITHUB}),
+        ({"secrets", "email"}, {GITHUB, GITLAB, PASSWORD, EMAIL}),
+    ],
+)
+def test_the_named_detectors_find_what_is_theirs_and_the_rest_stays(
+    body: str, names: set[str], gone: set[str]
+) -> None:
+    done = scrub(body, *names)
+    text = done.data.decode()
+    assert {value for value in (GITHUB, GITLAB, PASSWORD, EMAIL, str(CARD)) if value not in text} == gone
+    if body == "json":
+        json.loads(text)
+
+
+def test_every_name_of_the_table_can_be_chosen_alone() -> None:
+    assert detector_names() == {"secrets", "pii", *(detector.id for detector in DETECTORS)}
+    assert not {"secrets", "pii"} & {detector.id for detector in DETECTORS}
+    for detector in DETECTORS:
+        scanner = scanner_of([detector.id])
+        for example in detector.examples:
+            text = example.encode("latin-1")
+            assert scanner.gate.search(text)
+            assert {finding.detector for finding in scanner.detect(text)} == {detector.id}
+
+
+def test_an_unknown_name_is_an_error_and_so_is_none() -> None:
+    with pytest.raises(ValueError, match="no detector is called passwords"):
+        scanner_of(["secrets", "passwords"])
+    with pytest.raises(ValueError, match="no detector"):
+        scanner_of([])
+
+
+def test_what_names_the_same_detectors_is_one_scanner() -> None:
+    assert scanner_of(["secrets", "github-token"]) is scanner_of(["secrets"])
+    assert scanner_of(["pii", "email", "card"]) is scanner_of(["pii"])
+    assert scanner_of(["pii"]) is not scanner_of(["pii", "secrets"])
