@@ -13,12 +13,16 @@ from urllib.parse import quote
 from mitmproxy import http
 
 from addons import flowstate
-from addons.answers import refuse
+from addons.answers import error_body, refuse
 from addons.core.body import encode_body
 from addons.core.model import Reason, Refusal, Risk
+from addons.core.policy.request import Masks
 from addons.core.redact.findings import TooComplex
+from addons.core.redact.json_masks import NotMaskable
 from addons.core.redact.mask import contains_mask
-from addons.core.redact.scrubber import Scrubbed, ScrubbedText, Scrubber
+from addons.core.redact.message_masks import MessageMasks
+from addons.core.redact.scrubber import Scrubbed, ScrubbedText
+from addons.core.redact.selection import SECRETS
 from addons.flowstate import Call, Stage, StoredMessage
 
 # Larger bodies are masked in a thread, so that other calls go on meanwhile.
@@ -30,12 +34,29 @@ _MAX_OUTLINE = 512
 UNREAD = "[REDACTED:unread:00000000]"
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
 _READS = frozenset({Risk.READ, Risk.SENSITIVE_READ})
+_NOTHING = Masks()
+_STORED = Masks(detect=frozenset((SECRETS,)))  # whatever the rules say
+_SUCCESS_BELOW = 300
+# Digests of a body (RFC 9530, RFC 3230, RFC 1864): untrue once it is masked, and good to test guesses with.
+_DIGESTS = frozenset({b"content-digest", b"repr-digest", b"digest", b"content-md5"})
 
 _ANSWER_TOO_COMPLEX = Refusal(
     409,
     Reason.ANSWER_WITHHELD,
     "the call ran; its answer is too deep or too large to be masked as the policy demands, so it is withheld",
     "ask for less at a time",
+)
+_ANSWER_NOT_JSON = replace(
+    _ANSWER_TOO_COMPLEX,
+    message="the call ran; the policy masks parts of its answer by their JSON path, and the answer is no "
+    "JSON, so it is withheld",
+    remedy="ask for JSON, if there is a choice",
+)
+_ERROR_NOT_JSON = replace(
+    _ANSWER_NOT_JSON,
+    message="the status is Datadog's; what came with it is withheld, for the policy masks parts of such "
+    "answers by their JSON path, and this is no JSON",
+    remedy="",
 )
 _MASKED_VALUE = Refusal(
     403,
@@ -49,20 +70,27 @@ _TOO_COMPLEX = Refusal(
     "the body is too deep or too large to be masked as the policy demands before it is sent",
     "send it flatter or in parts",
 )
+_NOT_JSON = replace(
+    _TOO_COMPLEX,
+    message="the policy masks parts of the body by their JSON path before it is sent, and it is no JSON",
+    remedy="send it as JSON",
+)
 
 
 class Redaction:
-    """`scrubbers` are named as rules name them: `secrets`, and `pii`, which finds both."""
-
-    def __init__(self, scrubbers: Mapping[str, Scrubber], digest_key: bytes) -> None:
-        self._scrubbers = scrubbers
+    def __init__(self, masks: MessageMasks, digest_key: bytes) -> None:
+        self._masks = masks
         self._digest_key = digest_key
         # Fields without a finding: a client repeats most of them. One that holds a secret is never kept.
         self._clean: set[tuple[bytes, bytes]] = set()
 
+    def prepare(self, detect_sets: Iterable[frozenset[str]]) -> None:
+        """Compiles what the rules of a policy set will need, so that no call waits for it."""
+        self._masks.prepare(detect_sets)
+
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Keeps what a refused CONNECT asked for, so that the trail can tell."""
-        target = self._scrubbers["secrets"].scrub_text(f"{flow.request.host}:{flow.request.port}"[:300]).text
+        target = self._masks.secrets.scrub_text(f"{flow.request.host}:{flow.request.port}"[:300]).text
         flowstate.call_of(flow).stored_request = StoredMessage((), None, 0, "", target)
 
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -73,44 +101,56 @@ class Redaction:
         if not _is_read(call) and (contains_mask(call.body) or contains_mask(request.path.encode())):
             refuse(flow, call, _MASKED_VALUE)
             return
-        masked = call.decision.mask_forward
-        if masked:
-            try:
-                scrubbed = await _scrub(self._named(masked), call.body, request)
-            except TooComplex:
-                refuse(flow, call, _TOO_COMPLEX)
-                return
-            if scrubbed.changed:
-                call.body = scrubbed.data
-                _replace_body(request, scrubbed.data)
-            call.forwarded_findings = scrubbed.findings
-        call.stored_request = await self._storable_request(request, call, is_masked=bool(masked))
+        masks = call.decision.mask_forward
+        try:
+            done = await self._masked(masks, call.body, request)
+        except (TooComplex, NotMaskable) as error:
+            refuse(flow, call, _NOT_JSON if isinstance(error, NotMaskable) else _TOO_COMPLEX)
+            return
+        if done.changed:
+            call.body = done.data
+            await _replace_body(request, done.data)
+        call.forwarded_findings = done.findings
+        call.stored_request = await self._storable_request(request, call, applied=masks)
         call.permits.add(Stage.REDACTION)
 
     async def response(self, flow: http.HTTPFlow) -> None:
         """Makes the storable form of both messages, whether the call ran or was refused."""
         call = flowstate.call_of(flow)
         if call.stored_request is None:
-            call.stored_request = await self._storable_request(flow.request, call, is_masked=False)
+            call.stored_request = await self._storable_request(flow.request, call, applied=_NOTHING)
         answer = call.answer
+        if answer is not None and call.refusal is None:
+            await self._answer(flow, call, answer)
         if answer is None or call.refusal is not None:
             call.stored_answer = _verbatim(flow.response)
+
+    async def _answer(self, flow: http.HTTPFlow, call: Call, answer: http.Response) -> None:
+        masks = call.decision.mask_response if call.decision is not None else _NOTHING
+        try:
+            done = await self._masked(masks, call.answer_body, answer)
+        except TooComplex:
+            refuse(flow, call, _ANSWER_TOO_COMPLEX)
             return
-        masked = call.decision.mask_response if call.decision is not None else frozenset()
-        if masked:
-            try:
-                scrubbed = await _scrub(self._named(masked), call.answer_body, answer)
-            except TooComplex:
-                refuse(flow, call, _ANSWER_TOO_COMPLEX)
+        except NotMaskable:
+            if answer.status_code < _SUCCESS_BELOW:
+                refuse(flow, call, _ANSWER_NOT_JSON)
                 return
-            if scrubbed.changed:
-                call.answer_body = scrubbed.data
-                _replace_body(answer, scrubbed.data)
-        call.stored_answer = await self._storable(answer, call.answer_body, is_masked=bool(masked))
+            # The page of a proxy in between, most likely: a client needs its status, to wait or to try again.
+            done = Scrubbed(error_body(_ERROR_NOT_JSON, call.id), {"unread": 1}, changed=True)
+            answer.headers["content-type"] = "application/json"
+        if done.changed:
+            call.answer_body = done.data
+            await _replace_body(answer, done.data)
+        stored = await self._storable(answer, call.answer_body, _still_to_mask(masks, applied=masks))
+        call.stored_answer = replace(stored, findings=_together(stored.findings, done.findings))
         call.clearances.add(Stage.REDACTION)
 
-    def _named(self, names: Iterable[str]) -> Scrubber:
-        return self._scrubbers["pii" if "pii" in names else "secrets"]
+    async def _masked(self, masks: Masks, body: bytes, message: http.Message) -> Scrubbed:
+        content_type = message.headers.get("content-type")
+        if body and (len(body) > _IN_THREAD or not self._masks.is_prepared(masks)):
+            return await asyncio.to_thread(self._masks.apply, masks, body, content_type)
+        return self._masks.apply(masks, body, content_type)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Keeps what can be said of a call that ended before it got here."""
@@ -127,43 +167,43 @@ class Redaction:
         length = call.discarded + len(request.raw_content or b"")
         return StoredMessage(host, None, length, "", self._scrub_target(path).text)
 
-    async def _storable_request(self, request: http.Request, call: Call, *, is_masked: bool) -> StoredMessage:
+    async def _storable_request(self, request: http.Request, call: Call, *, applied: Masks) -> StoredMessage:
+        """`applied`: what the body was masked by already, before it was forwarded."""
         if Stage.IDENTITY not in call.permits:
             return self._outline(request, call)
         url = self._scrub_target(_ascii(request.path))
         if Stage.BODY in call.permits:
-            stored = await self._storable(request, call.body, is_masked=is_masked)
+            masks = call.decision.mask_forward if call.decision is not None else _NOTHING
+            stored = await self._storable(request, call.body, _still_to_mask(masks, applied=applied))
         else:
             # Refused before anyone read the body: its size and digest are enough, and cost no work.
-            stored = self._unstored(await self._storable(request, b"", is_masked=True), request)
+            stored = self._unstored(await self._storable(request, b"", _NOTHING), request)
             if call.discarded:
                 stored = replace(stored, length=stored.length + call.discarded, digest="")
-        findings = Counter(stored.findings)
-        findings.update(url.findings)
-        findings.update(call.forwarded_findings)
-        return replace(stored, target=url.text, findings=dict(findings))
+        findings = _together(stored.findings, url.findings, call.forwarded_findings)
+        return replace(stored, target=url.text, findings=findings)
 
     def _scrub_target(self, target: str) -> ScrubbedText:
         try:
-            return self._scrubbers["secrets"].scrub_url(target)
+            return self._masks.secrets.scrub_url(target)
         except TooComplex:
             return ScrubbedText(f"{target.partition('?')[0][:_MAX_OUTLINE]}?{UNREAD}", {}, changed=True)
 
-    async def _storable(self, message: http.Message, body: bytes, *, is_masked: bool) -> StoredMessage:
-        """`body` is the decoded body; one that was masked before it was forwarded is not read again."""
+    async def _storable(self, message: http.Message, body: bytes, masks: Masks) -> StoredMessage:
+        """`body` is the decoded body, `masks` what it is still to be masked by."""
         raw = message.raw_content or b""
         headers, findings = self._scrub_headers(message.headers.fields)
-        counted = Counter(findings)
         content = raw
-        if body and not is_masked:
+        if body and masks:
             try:
-                scrubbed = await _scrub(self._scrubbers["secrets"], body, message)
-            except TooComplex:
+                done = await self._masked(masks, body, message)
+            except (TooComplex, NotMaskable):
                 return self._unstored(StoredMessage(tuple(headers), None, len(raw), ""), message)
-            counted.update(scrubbed.findings)
-            if scrubbed.changed:
-                content = encode_body(scrubbed.data, message.headers.get("content-encoding"))
-        return StoredMessage(tuple(headers), content, len(raw), _sha256(content), findings=dict(counted))
+            findings = _together(findings, done.findings)
+            if done.changed:
+                content = await _encoded(done.data, message)
+                headers = _without_digests(headers)
+        return StoredMessage(tuple(headers), content, len(raw), _sha256(content), findings=findings)
 
     def _scrub_headers(
         self, fields: Iterable[tuple[bytes, bytes]]
@@ -174,7 +214,7 @@ class Redaction:
                 masked.append(field)
                 continue
             try:
-                (done,), found = self._scrubbers["secrets"].scrub_headers([field])
+                (done,), found = self._masks.secrets.scrub_headers([field])
             except TooComplex:
                 done, found = (field[0], UNREAD.encode()), {"unread": 1}
             masked.append(done)
@@ -187,7 +227,8 @@ class Redaction:
 
     def _unstored(self, stored: StoredMessage, message: http.Message) -> StoredMessage:
         mac = hmac.digest(self._digest_key, message.raw_content or b"", "sha256").hex()
-        return replace(stored, content=None, digest=f"hmac-sha256:{mac}")
+        headers = tuple(_without_digests(stored.headers))
+        return replace(stored, headers=headers, content=None, digest=f"hmac-sha256:{mac}")
 
 
 def _ascii(target: str) -> str:
@@ -199,18 +240,37 @@ def _is_read(call: Call) -> bool:
     return call.operation is not None and call.operation.risk in _READS
 
 
-async def _scrub(scrubber: Scrubber, body: bytes, message: http.Message) -> Scrubbed:
-    content_type = message.headers.get("content-type")
-    if len(body) > _IN_THREAD:
-        return await asyncio.to_thread(scrubber.scrub_body, body, content_type)
-    return scrubber.scrub_body(body, content_type)
+def _still_to_mask(masks: Masks, *, applied: Masks) -> Masks:
+    """What the stored form lacks of what the rules ask for, and of what is masked always."""
+    wanted = masks | _STORED
+    return Masks(wanted.detect - applied.detect, wanted.json - applied.json)
 
 
-def _replace_body(message: http.Message, decoded: bytes) -> None:
-    """Puts `decoded` into the message under its own Content-Encoding, with the length that goes with it."""
-    message.raw_content = encode_body(decoded, message.headers.get("content-encoding"))
+def _together(*counts: Mapping[str, int]) -> dict[str, int]:
+    total = Counter[str]()
+    for each in counts:
+        total.update(each)
+    return dict(total)
+
+
+def _without_digests(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [field for field in fields if field[0].lower() not in _DIGESTS]
+
+
+async def _encoded(decoded: bytes, message: http.Message) -> bytes:
+    """`decoded` under the message's own Content-Encoding."""
+    encoding = message.headers.get("content-encoding")
+    if encoding and len(decoded) > _IN_THREAD:
+        return await asyncio.to_thread(encode_body, decoded, encoding)
+    return encode_body(decoded, encoding)
+
+
+async def _replace_body(message: http.Message, decoded: bytes) -> None:
+    """Puts `decoded` into the message, with the length that goes with it."""
+    message.raw_content = await _encoded(decoded, message)
     if "transfer-encoding" not in message.headers:
         message.headers["content-length"] = str(len(message.raw_content))
+    message.headers.fields = tuple(_without_digests(message.headers.fields))
 
 
 def _verbatim(response: http.Response | None) -> StoredMessage | None:

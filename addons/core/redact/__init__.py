@@ -1,8 +1,9 @@
 """Masks secrets in messages.
 
-`scrubber.Scrubber` masks what the detectors find in bodies, texts, URLs and headers; `exact.ExactScrubber`
-removes known values in every encoding; `mask` makes masks and finds them again. From the bottom up: `names`
-judges names and values, `detector` and `vendors` and `detectors` are the table, `pairs` reads running text,
-`jsonish` and `structure` read JSON, `layers` undoes encodings, `scan` puts these together, `copies` finds
-what else is the same, `binary` rewrites MessagePack and protobuf.
+`message_masks.MessageMasks` does what a rule asks for, by detector (`selection`) and by JSON path
+(`json_paths`, `json_masks`). `scrubber.Scrubber` masks what the detectors find in bodies, texts, URLs and
+headers; `exact.ExactScrubber` removes known values in every encoding; `mask` makes masks and finds them
+again. From the bottom up: `names` judges names and values, `detector` and `vendors` and `detectors` are the
+table, `pairs` reads running text, `jsonish` and `structure` read JSON, `layers` undoes encodings, `scan` puts
+these together, `copies` finds what else is the same, `binary` rewrites MessagePack and protobuf.
 """

@@ -24,7 +24,7 @@ def find(data: bytes, found: Sequence[Finding], tree: Tree | None) -> Iterator[F
     if len(values) * len(data) > _MAX_SEARCH:
         raise TooComplex("the message has too many secrets to look for copies of each")
     for value, finding in values.items():
-        if not _is_telling(value):
+        if not is_telling(value):
             continue
         for form in _forms(value):
             position = data.find(form)
@@ -37,7 +37,8 @@ def find(data: bytes, found: Sequence[Finding], tree: Tree | None) -> Iterator[F
                 position = data.find(form, end)
 
 
-def _is_telling(value: bytes) -> bool:
+def is_telling(value: bytes) -> bool:
+    """Whether a value is long and odd enough not to stand elsewhere by chance."""
     if len(value) < _MIN_LENGTH or value.startswith(b"[REDACTED:"):
         return False
     return len(value) >= _SURE_LENGTH or not (value.isalpha() or value.isdigit())

@@ -71,6 +71,15 @@ class ExactScrubber:
         return data, total
 
 
+def without_pauses(data: bytes) -> bytes:
+    """`data` without what may stand between the parts of one text: line ends, raw, in JSON or in
+    quoted-printable, and the NULs of UTF-16.
+    """
+    for pause in (b"=\r\n", b"=\n", rb"\r", rb"\n"):
+        data = data.replace(pause, b"")
+    return data.translate(None, b"\r\n\0")
+
+
 def _pattern(secret: bytes) -> str:
     text = secret.decode("ascii")
     fold = all(char in _HEX_DIGITS for char in text)

@@ -26,25 +26,28 @@ _ENCODED_GATE = f"{layers.BASE64_TEXT}|{layers.HEX_TEXT}|{_ESCAPED}"
 
 
 class Scanner:
-    """The detectors, compiled. Holds no message; one serves many threads."""
+    """The detectors, compiled. With `by_name` also what a key or a name gives away as a secret. Holds no
+    message; one serves many threads.
+    """
 
-    __slots__ = ("_always", "_by_keyword", "_forms", "gate", "pii")
+    __slots__ = ("_always", "_by_keyword", "_forms", "by_name", "gate", "pii")
 
-    def __init__(self, detectors: Sequence[Detector], *, pii: bool) -> None:
-        chosen = [detector for detector in detectors if pii or not detector.pii]
-        self.pii = pii
+    def __init__(self, detectors: Sequence[Detector], *, by_name: bool) -> None:
+        self.by_name = by_name
+        self.pii = any(detector.pii for detector in detectors)
         by_keyword: dict[bytes, list[tuple[int, Detector, re2._Regexp]]] = {}
         self._always: list[tuple[int, Detector, re2._Regexp]] = []
-        for rank, detector in enumerate(chosen):
+        for rank, detector in enumerate(detectors):
             row = (rank, detector, compiled(detector.pattern))
             for keyword in detector.keywords:
                 by_keyword.setdefault(keyword, []).append(row)
             if not detector.keywords:
                 self._always.append(row)
         self._by_keyword = tuple(by_keyword.items())
-        gates = [detector.gate for detector in chosen]
+        gates = [detector.gate for detector in detectors]
         self._forms = _alternation(gates)
-        self.gate = _alternation([*gates, pairs.GATE, _ENCODED_GATE, structure.GATE])
+        of_names = [pairs.GATE, structure.GATE] if by_name else []
+        self.gate = _alternation([*gates, *of_names, _ENCODED_GATE])
 
     def scan(self, text: bytes, work: Work, depth: int = MAX_LAYERS) -> list[Finding]:
         """Find secrets in `text`, in order and apart. Raises `TooComplex`."""
@@ -63,7 +66,7 @@ class Scanner:
         return self._read(text, work, MAX_LAYERS) if self.gate.search(text) is not None else []
 
     def _read(self, text: bytes, work: Work, depth: int) -> list[Finding]:
-        found = [*self.detect(text), *pairs.find_pairs(text)]
+        found = [*self.detect(text), *(pairs.find_pairs(text) if self.by_name else ())]
         work.spend(_COST_OF_FINDING * len(found))
         if depth:
             found += self._layers(text, work, depth - 1)
@@ -114,5 +117,5 @@ def _alternation(patterns: Sequence[str]) -> re2._Regexp:
 
 @lru_cache(maxsize=2)
 def default_scanner(*, pii: bool) -> Scanner:
-    """Make the scanner with the built-in table; compiled once for each value of `pii`."""
-    return Scanner(DETECTORS, pii=pii)
+    """Make the scanner of every secret, and with `pii` of personal data too; each compiled once."""
+    return Scanner([detector for detector in DETECTORS if pii or not detector.pii], by_name=True)

@@ -72,7 +72,9 @@ _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class Scrubber:
-    """Masks with `masker` what the detectors find; personal data only with `pii`. Keeps no message."""
+    """Masks with `masker` what the detectors find: secrets, with `pii` personal data too, or what `scanner`
+    was made for (see `selection`). Keeps no message.
+    """
 
     __slots__ = ("_masker", "_scanner")
 
@@ -220,6 +222,8 @@ class Scrubber:
     def _parameters(self, data: bytes) -> list[Finding]:
         """Values of a query or form under a sensitive name."""
         found: list[Finding] = []
+        if not self._scanner.by_name:
+            return found
         for match in _PARAMETER.finditer(data):
             name = _decoded(match.group(1)).decode("latin-1")
             value = _decoded(match.group(2))
@@ -240,7 +244,7 @@ class Scrubber:
 
         def rewrite(name: bytes, text: bytes) -> bytes:
             found = self._scanner.scan(text, work)
-            kind = classify(name.decode("latin-1")) if name else NameClass.NONE
+            kind = classify(name.decode("latin-1")) if name and self._scanner.by_name else NameClass.NONE
             if kind in (NameClass.PASSWORD, NameClass.SECRET) and can_be_secret(text):
                 found = settle([*found, Finding(0, len(text), f"key-{kind.value}", kind.value, text)], text)
             for finding in found:

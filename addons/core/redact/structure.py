@@ -83,7 +83,10 @@ def find(scanner: Scanner, data: bytes, tree: Tree, work: Work, depth: int) -> l
     work.spend(_COST_OF_KEY * len(named))
     found = list(named.values())
     for frame in tree.frames:
-        found += _by_neighbour(data, frame) if not frame.array else _in_list(scanner, data, frame)
+        if frame.array:
+            found += _in_list(scanner, data, frame)
+        elif scanner.by_name:
+            found += _by_neighbour(data, frame)
     found += _in_leaves(scanner, data, tree, work, depth, named)
     return found
 
@@ -144,6 +147,8 @@ def name_of(raw: bytes) -> str:
 def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
     """Leaves whose own key, or the key of an object around them, names a secret."""
     found: dict[int, Finding] = {}
+    if not scanner.by_name:
+        return found
     contained: dict[int, bool] = {}
     for leaf in tree.leaves:
         if leaf.is_key:
@@ -242,7 +247,7 @@ def _in_list(scanner: Scanner, data: bytes, frame: Frame) -> Iterator[Finding]:
     if len(leaves) < 2:  # noqa: PLR2004 - a list of one has no neighbours
         return
     texts = [text_of(data, leaf) for leaf in leaves]
-    for index, (label, leaf) in enumerate(zip(texts, leaves[1:], strict=False)):
+    for index, (label, leaf) in enumerate(zip(texts, leaves[1:] if scanner.by_name else (), strict=False)):
         if not label or len(label) > 80 or (label[:1] != b"-" and len(leaves) != 2):  # noqa: PLR2004
             continue
         kind = classify(label.lstrip(b"-").decode("latin-1"))
