@@ -7,10 +7,8 @@ the connection keeps the name it was asked for, so that mitmproxy goes on reusin
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mitmproxy import ctx, tls
@@ -20,35 +18,16 @@ from mitmproxy.proxy import server_hooks
 from OpenSSL import SSL
 
 from addons import flowstate
-from addons.core import addresses, hosts
-
-logger = logging.getLogger(__name__)
-
-HTTPS = 443
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where to dial instead, and the CA file that signs what answers there (None: the public ones)."""
-
-    address: str
-    port: int
-    ca: str | None
+from addons.core import hosts
+from addons.store.dialling import HTTPS, Dialling, Route
 
 
 class Upstream:
-    """Dials Datadog's hosts and nothing else.
-
-    `routes` maps a host, or `*` for every host, to where it is dialled; an address that an operator wrote
-    there is not checked, one that DNS gave is.
-    """
+    """Dials Datadog's hosts and nothing else."""
 
     def __init__(self, routes: Mapping[str, Route]) -> None:
-        self._routes = routes
+        self._dialling = Dialling(routes)
         self._original: Any = None
-
-    def route(self, host: str) -> Route | None:
-        return self._routes.get(host, self._routes.get("*"))
 
     def running(self) -> None:
         loop = asyncio.get_running_loop()
@@ -65,21 +44,14 @@ class Upstream:
         """`loop.getaddrinfo` for Datadog's hosts, and as it was for all else.
 
         Raises:
-            OSError: any address of a Datadog host is not a public one. One bad address among good ones is
-                an attack or a broken resolver, and both end here.
+            OSError: see `Dialling.addresses_of`.
 
         """
-        name = hosts.normalise_host(host) if isinstance(host, str) else None
+        text = host.decode("latin-1") if isinstance(host, bytes) else host  # anyio gives names in bytes
+        name = hosts.normalise_host(text) if isinstance(text, str) else None
         if name is None or hosts.lookup(name) is None:
             return list(await self._original(host, port, **options))
-        if (route := self.route(name)) is not None:
-            return list(await self._original(route.address, route.port, **options))
-        found = await self._original(name, port, **options)
-        for *_, address in found:
-            if (why := addresses.refusal_of(str(address[0]))) is not None:
-                logger.warning("%s resolves to an address that is not dialled: %s", name, why)
-                raise OSError(f"{name} resolves to an address that must not be dialled ({why})")
-        return list(found)
+        return await self._dialling.addresses_of(name, port, self._original, **options)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         """Refuses what is no Datadog host on its HTTPS port, whoever asked for it.
@@ -101,7 +73,7 @@ class Upstream:
         """For a host with a CA of its own; mitmproxy does the rest."""
         address = data.conn.address if hasattr(data.conn, "address") else None
         name = hosts.normalise_host(address[0]) if address else None
-        route = self.route(name) if name else None
+        route = self._dialling.route(name) if name else None
         if name is None or route is None or route.ca is None:
             return
         context = net_tls.create_proxy_server_context(

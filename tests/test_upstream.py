@@ -14,7 +14,8 @@ from mitmproxy.proxy import server_hooks
 from mitmproxy.test import tflow
 
 from addons import flowstate
-from addons.upstream import Route, Upstream, listening_problem
+from addons.store.dialling import Route
+from addons.upstream import Upstream, listening_problem
 
 API = "api.datadoghq.com"
 PUBLIC = ("3.233.146.1", "2600:1f18:24e6:b900::1")
@@ -51,7 +52,9 @@ async def resolving(resolver: Resolver, routes: dict[str, Route]) -> AsyncIterat
         loop.getaddrinfo = original  # type: ignore[method-assign]
 
 
-async def dialled(host: str, *answers: tuple[str, ...], routes: dict[str, Route] | None = None) -> list[str]:
+async def dialled(
+    host: str | bytes, *answers: tuple[str, ...], routes: dict[str, Route] | None = None
+) -> list[str]:
     async with resolving(Resolver(*answers), routes or {}):
         found = await asyncio.get_running_loop().getaddrinfo(host, 443, type=socket.SOCK_STREAM)
     return [str(one[4][0]) for one in found]
@@ -111,8 +114,10 @@ async def test_abuse_14_each_dial_is_checked_and_what_was_checked_is_what_is_dia
             await loop.getaddrinfo(API, 443)
 
 
-@pytest.mark.parametrize("spelling", ["API.DATADOGHQ.COM", "api.datadoghq.com.", "Api.Datadoghq.Com."])
-async def test_abuse_14_no_spelling_of_the_name_escapes_the_check(spelling: str) -> None:
+@pytest.mark.parametrize(
+    "spelling", ["API.DATADOGHQ.COM", "api.datadoghq.com.", "Api.Datadoghq.Com.", b"api.datadoghq.com"]
+)
+async def test_abuse_14_no_spelling_of_the_name_escapes_the_check(spelling: str | bytes) -> None:
     with pytest.raises(OSError, match="must not be dialled"):
         await dialled(spelling, ("127.0.0.1",))
 
