@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Mapping
 
 from mitmproxy import http
@@ -65,6 +66,10 @@ def response_of(
         ]
     elif refusal.status == 401:  # noqa: PLR2004 - RFC 9110 section 15.5.2
         headers.append((b"WWW-Authenticate", b'Bearer realm="ddgate"'))
+    if refusal.retry_after is not None:
+        # Datadog's own name for it is the one that its API clients look at.
+        seconds = str(max(1, math.ceil(refusal.retry_after))).encode()
+        headers += [(b"Retry-After", seconds), (b"X-RateLimit-Reset", seconds)]
     return http.Response.make(
         refusal.status,
         b"" if head_only else error_body(refusal, call_id, about),

@@ -63,7 +63,7 @@ class Audit:
             call.started,
             call.id,
             _facts(flow, call),
-            attributes={"request": _as_json(request), "credential": call.credential},
+            attributes={"request": _as_json(request), "credential": call.credential, **_verdict(call)},
         )
         call.attempted = True  # from here on what ends it, a drain above all, owes an outcome
         try:
@@ -87,7 +87,7 @@ class Audit:
             await self._journal.append([record], call.recorded_flow)
         except JournalUnavailable as error:
             logger.error("an answer is withheld, because it can't be put on record: %s", error)  # noqa: TRY400 - no traceback
-            self._keep(self._outcome(flow, call, "answer withheld"))
+            self.keep(self._outcome(flow, call, "answer withheld"))
             return
         call.clearances.add(Stage.AUDIT)
 
@@ -109,15 +109,18 @@ class Audit:
             kind = RecordKind.TUNNEL_REFUSED if call.method == "CONNECT" else RecordKind.REFUSED
             refusal = call.refusal or _told_by(flow)
             facts = replace(_facts(flow, call), reason=refusal.reason, status=refusal.status or None)
-            record = AuditRecord(kind, call.started, call.id, facts, refusal.message)
+            record = AuditRecord(kind, call.started, call.id, facts, refusal.message, _verdict(call))
         try:
             await self._journal.append([record], call.recorded_flow)
         except JournalUnavailable as error:
             logger.error("a %s record waits: %s", record.kind, error)  # noqa: TRY400 - no traceback
-            self._keep(record)
+            self.keep(record)
 
-    def _keep(self, record: AuditRecord) -> None:
-        """Outcomes come first: refusals anyone can cause, in any number, and so push nothing out."""
+    def keep(self, record: AuditRecord) -> None:
+        """Hold a record that can't be written now, for `retry`.
+
+        Outcomes come first: refusals anyone can cause, in any number, and so push nothing out.
+        """
         if record.kind is RecordKind.OUTCOME:
             self._unwritten.appendleft(record)
         elif len(self._unwritten) < _MAX_UNWRITTEN:
@@ -196,6 +199,32 @@ def _facts(flow: http.HTTPFlow, call: Call) -> CallFacts:
         client=(str(peer[0]), int(peer[1])) if peer else None,
         findings=findings,
     )
+
+
+def _verdict(call: Call) -> dict[str, Json]:
+    """What else the decision says: shadow rules, the verdict that observing withholds, limits, and what was
+    seen of the resource.
+    """
+    decision = call.decision
+    said: dict[str, Json] = {}
+    if call.resource is not None:
+        said["target"] = call.resource
+    if decision is None:
+        return said
+    if decision.shadow:
+        said["shadow"] = [
+            {"rule": hit.rule, "effect": hit.effect.value} | ({"error": True} if hit.is_error else {})
+            for hit in decision.shadow
+        ]
+    if (withheld := decision.withheld) is not None:
+        said["withheld"] = {
+            "effect": withheld.effect.value,
+            "reason": withheld.reason.value,
+            "rule": withheld.rule,
+        }
+    if decision.limits:
+        said["limits"] = [use.name for use in decision.limits]
+    return said
 
 
 def _as_json(stored: StoredMessage) -> Json:

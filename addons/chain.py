@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
-from addons import logs, options_guard, wire_bounds, wire_errors
+from addons import flowstate, logs, options_guard, wire_bounds, wire_errors
 from addons.answer_timeout import AnswerTimeout
 from addons.audit import Audit
 from addons.body import DecodedBody
@@ -28,25 +28,55 @@ from addons.lifecycle import Lifecycle
 from addons.listener import Listener
 from addons.options_guard import OptionsGuard
 from addons.policy import Policy
+from addons.policy_reload import PolicyReload
 from addons.recorder import Recorder
 from addons.redaction import Redaction
 from addons.runtime import Runtime, credential_check, prepare
 from addons.start_problems import START_PROBLEMS
 from addons.store.config_file import read_config
+from addons.store.datadog_get import DatadogGet, GetLimits
+from addons.store.decider import Decider
+from addons.store.decision_worker import DecisionWorker
+from addons.store.dialling import Dialling
+from addons.store.policy_counts import PolicyCounts
+from addons.store.policy_files import checked, parse_texts
+from addons.store.target_cache import CacheLimits
+from addons.store.target_call import TargetCall
+from addons.store.target_reader import TargetReader
 from addons.upstream import Upstream
 
+_LONGEST_READ = 10.0  # seconds that a call may wait for the resource that its rules look at
 _STOCK_PORT = 8080  # where stock mitmproxy listens when it is told nothing
 
 
 def stages(runtime: Runtime) -> Sequence[object]:
     config = runtime.config
     guard = OptionsGuard()
-    policy = Policy(runtime.policy_set, runtime.catalogue)
     audit = Audit(runtime.journal)
+    counts = PolicyCounts()
+    targets = _target_reader(runtime, audit)
+    worker = DecisionWorker(runtime.catalogue)
+    redaction = Redaction(runtime.masks, runtime.state.installation_key("body-digest"))
+    policy = Policy(
+        runtime.policy_set,
+        runtime.catalogue,
+        decider=Decider(worker, targets),
+        limits=runtime.limit_counters,
+        counts=counts,
+    )
+    reload = PolicyReload(
+        policy,
+        [runtime.base_dir / name for name in config.policy],
+        lambda texts: checked(parse_texts(texts, runtime.catalogue), config.credentials),
+        runtime.journal,
+        prepare=[lambda policy_set: redaction.prepare(masks.detect for masks in policy_set.masks)],
+        announce=[worker.prepare, policy.announce],
+    )
     lifecycle = Lifecycle(
         guard=Guard(audit.settle),
         settle=audit.settle,
         retry=audit.retry,
+        end_reads=targets.close,
         journal=runtime.journal,
         key_sets=runtime.key_sets,
         state_dir=runtime.state.path,
@@ -57,7 +87,9 @@ def stages(runtime: Runtime) -> Sequence[object]:
             "identity": lambda: _stale_issuers(runtime),
             "audit": lambda: str(runtime.journal.failure() or "") or None,
         },
+        warnings=lambda: _warnings(policy, reload),
         policy_revision=lambda: policy.policy_set.revision if policy.policy_set is not None else "",
+        counted=counts.counted,
         listen=runtime.gateway_url,
     )
     return (
@@ -66,16 +98,39 @@ def stages(runtime: Runtime) -> Sequence[object]:
         Upstream(runtime.routes),
         Listener(config.listen, runtime.base_dir),
         lifecycle,
+        reload,
         Identity(runtime.tokens, config.identity.header),
         Destination(config.sites),
         DecodedBody(config.limits.decoded_body),
         policy,
         CredentialOnTheWire(runtime.credentials, config.limits.decoded_body),
-        Redaction(runtime.scrubbers, runtime.state.installation_key("body-digest")),
+        redaction,
         Recorder(runtime.gateway_url),
         audit,
         AnswerTimeout(config.upstream.timeout),
         Release(),
+    )
+
+
+def _warnings(policy: Policy, reload: PolicyReload) -> Mapping[str, Sequence[str]]:
+    found = (*policy.warnings(), *reload.warnings)
+    return {"policy": found} if found else {}
+
+
+def _target_reader(runtime: Runtime, audit: Audit) -> TargetReader:
+    upstream = runtime.config.upstream
+    return TargetReader(
+        runtime.catalogue,
+        TargetCall(
+            get=DatadogGet(Dialling(runtime.routes), GetLimits(seconds=min(upstream.timeout, _LONGEST_READ))),
+            credentials=runtime.credentials,
+            journal=runtime.journal,
+            scrubber=runtime.masks.secrets,
+            digest_key=runtime.state.installation_key("body-digest"),
+            new_call_id=flowstate.new_call_id,
+            keep=audit.keep,
+        ),
+        CacheLimits(max_age=upstream.target_max_age),
     )
 
 

@@ -19,7 +19,7 @@ from addons.answers import refuse
 from addons.core import agent_keys
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body, encode_body
 from addons.core.model import Reason, Refusal, Risk
-from addons.core.redact.exact import ExactScrubber
+from addons.core.redact.exact import ExactScrubber, without_pauses
 from addons.flowstate import Call, Stage
 from addons.store.credentials import Credential, CredentialProblem, Credentials
 
@@ -164,16 +164,9 @@ class CredentialOnTheWire:
             if "content-length" in answer.headers:
                 answer.headers["content-length"] = str(len(answer.raw_content))
         # UTF-16, base64 in lines (in JSON, too), quoted-printable: found, but not replaced in place.
-        joined = _joined(call.answer_body)
+        joined = without_pauses(call.answer_body)
         if len(joined) != len(call.answer_body) and self._scrubber.found(joined):
             raise UndecodableBody("a key in pieces")
-
-
-def _joined(body: bytes) -> bytes:
-    """`body` without what may stand between the parts of one text."""
-    for pause in (b"=\r\n", b"=\n", rb"\r", rb"\n"):
-        body = body.replace(pause, b"")
-    return body.translate(None, b"\r\n\0")
 
 
 def _strip_keys(request: http.Request) -> None:

@@ -6,6 +6,7 @@ replayed, so nothing decides by it. `describe` is the one place that makes metad
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from weakref import WeakKeyDictionary, WeakSet, ref
 from mitmproxy import connection, http
 
 from addons.core.hosts import DatadogHost
-from addons.core.model import Operation, Principal, Refusal
+from addons.core.model import Json, Operation, Principal, Refusal
 from addons.core.policy import Decision
 from addons.core.request_target import Target
 
@@ -97,6 +98,7 @@ class Call:
     body: bytes = b""
     discarded: int = 0  # bytes of a body that was not kept, because its head was refused
     decision: Decision | None = None
+    resource: Json = None  # what was seen of the resource that the call is about, redacted
     credential: str | None = None
     refusal: Refusal | None = None
     head_passed: bool = False
@@ -196,29 +198,80 @@ class Description:
     marker: str
 
 
+_REGISTERED = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti"})  # RFC 7519 section 4.1
+_MAX_CLAIMS = 8192  # characters of JSON
+
+
+def _identity(principal: Principal) -> str:
+    """What policy may ask of a principal beside its names, as JSON: `policy backtest` judges by it.
+
+    `claims` are those that a matcher can read; `more_claims` says that others were left out.
+    """
+    claims: dict[str, Json] = {}
+    room, left_out = _MAX_CLAIMS, False
+    for name, value in principal.claims.items():
+        if name in _REGISTERED:
+            continue
+        items = value if isinstance(value, list) else [value]
+        if any(isinstance(item, (list, dict)) for item in items):
+            left_out = True
+            continue
+        room -= len(json.dumps({name: value}))
+        if room < 0:
+            left_out = True
+            break
+        claims[name] = value
+    identity: dict[str, Json] = {"groups": list[Json](sorted(principal.groups)), "claims": claims}
+    if principal.actors:
+        identity["actors"] = [{"issuer": each.issuer, "subject": each.subject} for each in principal.actors]
+    if left_out:
+        identity["more_claims"] = True
+    return json.dumps(identity, separators=(",", ":"))
+
+
+def _principal_facts(principal: Principal) -> dict[str, str | int | bool]:
+    facts: dict[str, str | int | bool] = {
+        "ddgate.principal": principal.subject,
+        "ddgate.issuer": principal.issuer,
+        "ddgate.groups": " ".join(sorted(principal.groups)),
+        "ddgate.identity": _identity(principal),
+    }
+    if principal.on_behalf_of:
+        facts["ddgate.on_behalf_of"] = principal.on_behalf_of
+    if principal.session:
+        facts["ddgate.session"] = principal.session
+    return facts
+
+
+def _findings(stored: StoredMessage | None) -> int:
+    return sum(stored.findings.values()) if stored is not None else 0
+
+
 def describe(call: Call, unverified_method: str) -> Description:
     facts: dict[str, str | int | bool] = {"ddgate.call": call.id}
     who = "nobody"
     if (principal := call.principal) is not None:
+        facts |= _principal_facts(principal)
         who = principal.subject
-        facts["ddgate.principal"] = principal.subject
-        facts["ddgate.issuer"] = principal.issuer
-        facts["ddgate.groups"] = " ".join(sorted(principal.groups))
         if principal.on_behalf_of:
-            facts["ddgate.on_behalf_of"] = principal.on_behalf_of
             who = f"{who} for {principal.on_behalf_of}"
-        if principal.session:
-            facts["ddgate.session"] = principal.session
     if call.operation is not None:
         facts["ddgate.operation"] = call.operation.name
         facts["ddgate.risk"] = call.operation.risk.value
+    if call.resource is not None:
+        facts["ddgate.target"] = json.dumps(call.resource, separators=(",", ":"))
     verdict, marker = "no verdict", ""
     if (decision := call.decision) is not None:
         facts["ddgate.effect"] = decision.effect.value
         facts["ddgate.rule"] = decision.rule or ""
         facts["ddgate.policy_revision"] = decision.revision
         facts["ddgate.reason"] = decision.reason.value
+        if decision.shadow:
+            facts["ddgate.shadow"] = " ".join(hit.rule for hit in decision.shadow)
         verdict = f"{decision.effect.value} {decision.rule or ''}".rstrip()
+        if (withheld := decision.withheld) is not None:
+            facts["ddgate.observed"] = f"{withheld.effect.value} {withheld.rule or withheld.reason.value}"
+            verdict = f"observed, would be: {withheld.effect.value} {withheld.rule or withheld.reason.value}"
     if call.refusal is not None:
         facts["ddgate.reason"] = call.refusal.reason.value
         facts["ddgate.refused"] = True
@@ -226,11 +279,9 @@ def describe(call: Call, unverified_method: str) -> Description:
             f"refused {call.refusal.reason.value} {call.refusal.rule or ''}".rstrip(),
             ":no_entry:",
         )
-    findings = 0
-    for stored in (call.stored_request, call.stored_answer):
-        if stored is not None and stored.findings:
-            findings += sum(stored.findings.values())
-    facts["ddgate.findings"] = findings
+    in_request, in_answer = _findings(call.stored_request), _findings(call.stored_answer)
+    facts["ddgate.findings"] = findings = in_request + in_answer
+    facts["ddgate.request_findings"] = in_request
     if findings and not marker:
         marker = ":see_no_evil:"
     what = call.operation.name if call.operation else unverified_method[:MAX_METHOD]

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time
@@ -19,8 +19,8 @@ from mitmproxy import ctx, http
 from addons import flowstate
 from addons.answers import refuse
 from addons.core.model import Reason, Refusal
-from addons.store.audit_record import AuditRecord, CallFacts, RecordKind
-from addons.store.gateway_status import GatewayStatus, remove_status, write_status
+from addons.store.audit_record import AuditRecord, RecordKind
+from addons.store.gateway_status import Counted, GatewayStatus, remove_status, write_status
 from addons.store.journal import Journal, JournalUnavailable
 from addons.store.key_sets import KeySets
 
@@ -43,7 +43,9 @@ _NOT_READY = Refusal(
 class Lifecycle:
     """`checks` name what must hold for the gateway to be ready; each gives None, or what is wrong. `guard` is
     put beside the chain, into mitmproxy's own list, where it outlives the chain. `settle` records how a call
-    ended, `retry` writes records that could not be written when they were due.
+    ended, `retry` writes records that could not be written when they were due, `end_reads` ends what the
+    gateway itself is reading. `warnings` are what an operator should know of a gateway that is ready all the
+    same.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one process
@@ -52,21 +54,27 @@ class Lifecycle:
         guard: object,
         settle: Callable[[http.HTTPFlow], Awaitable[None]],
         retry: Callable[[], Awaitable[None]],
+        end_reads: Callable[[], Awaitable[None]],
         journal: Journal,
         key_sets: KeySets,
         state_dir: Path,
         checks: Mapping[str, Callable[[], str | None]],
+        warnings: Callable[[], Mapping[str, Sequence[str]]],
         policy_revision: Callable[[], str],
+        counted: Callable[[], Counted],
         listen: str,
     ) -> None:
         self._guard = guard
         self._settle = settle
         self._retry = retry
+        self._end_reads = end_reads
         self._journal = journal
         self._key_sets = key_sets
         self._state_dir = state_dir
         self._checks = checks
+        self._warnings = warnings
         self._policy_revision = policy_revision
+        self._counted = counted
         self._listen = listen
         self._flows: WeakSet[http.HTTPFlow] = WeakSet()
         self._tasks: list[asyncio.Task[None]] = []
@@ -97,7 +105,7 @@ class Lifecycle:
             asyncio.create_task(self._key_sets.run()),
             asyncio.create_task(self._keep_probing()),
             asyncio.create_task(self._tell_status()),
-            asyncio.create_task(self._record_start()),
+            asyncio.create_task(self._record(RecordKind.STARTED, f"listening on {self._listen}")),
         ]
 
     def done(self) -> None:
@@ -126,6 +134,7 @@ class Lifecycle:
             if call.refusal is None and not call.attempted:
                 refuse(flow, call, _DRAINING)  # whatever stage it waits in, it goes no further
         await asyncio.gather(*(self._settle(flow) for flow in left))
+        await self._end_reads()
         await self._retry()
 
     def problems(self) -> dict[str, str]:
@@ -165,6 +174,8 @@ class Lifecycle:
                 calls_in_flight=self.calls_in_flight,
                 policy_revision=self._policy_revision(),
                 problems=problems,
+                warnings=self._warnings(),
+                counted=self._counted(),
             )
             try:
                 await asyncio.to_thread(write_status, self._state_dir, status)
@@ -172,14 +183,8 @@ class Lifecycle:
                 logger.warning("the status file can't be written: %s", error.strerror)
             await asyncio.sleep(_STATUS_INTERVAL if not problems else _RETRY_INTERVAL)
 
-    async def _record_start(self) -> None:
-        revision = self._policy_revision()
-        await self._record(RecordKind.STARTED, f"listening on {self._listen}")
-        await self._record(RecordKind.POLICY_ACTIVATED, "the policy set of the start", revision)
-
-    async def _record(self, kind: RecordKind, message: str, revision: str | None = None) -> None:
-        facts = CallFacts(policy_revision=revision)
-        record = AuditRecord(kind, time(), None, facts, message, attributes={"pid": os.getpid()})
+    async def _record(self, kind: RecordKind, message: str) -> None:
+        record = AuditRecord(kind, time(), message=message, attributes={"pid": os.getpid()})
         try:
             await self._journal.append([record])
         except JournalUnavailable as error:

@@ -14,18 +14,19 @@ from addons.core.catalogue import Catalogue
 from addons.core.config import Config
 from addons.core.policy import PolicySet
 from addons.core.redact.mask import Masker
-from addons.core.redact.scrubber import Scrubber
+from addons.core.redact.message_masks import MessageMasks
 from addons.store.certificates import Authority, ensure_authority
 from addons.store.config_file import LoadedConfig
 from addons.store.credentials import CredentialProblem, Credentials, CredentialSettings, SecretSource
+from addons.store.dialling import Route
 from addons.store.journal import Journal, JournalLimits
 from addons.store.key_set_fetch import IssuerSettings
 from addons.store.key_sets import KeySets
+from addons.store.limit_counters import LimitCounters
 from addons.store.policy_files import read_catalogue, read_policy
 from addons.store.segments import SegmentLimits
 from addons.store.state_dir import StateDir
 from addons.store.token_authority import TokenAuthority
-from addons.upstream import Route
 
 MASK_KEY = "mask"
 
@@ -43,9 +44,10 @@ class Runtime:
     key_sets: KeySets
     tokens: TokenAuthority
     credentials: Credentials
-    scrubbers: Mapping[str, Scrubber]
+    masks: MessageMasks
     routes: Mapping[str, Route]
     journal: Journal
+    limit_counters: LimitCounters
 
     @property
     def gateway_url(self) -> str:
@@ -81,7 +83,7 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
         key_sets=key_sets,
         tokens=TokenAuthority(key_sets),
         credentials=credentials,
-        scrubbers={"secrets": Scrubber(masker), "pii": Scrubber(masker, pii=True)},
+        masks=MessageMasks(masker),
         routes={
             host: Route(to.address, to.port, str(base / to.ca) if to.ca else None)
             for host, to in config.upstream.connect_to.items()
@@ -94,6 +96,7 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
                 )
             ),
         ),
+        limit_counters=LimitCounters.open(state),
     )
 
 

@@ -7,6 +7,7 @@ from addons.store.audit_log import AuditLogUnusable
 from addons.store.certificates import CertificateProblem
 from addons.store.credentials import CredentialProblem
 from addons.store.journal import JournalUnavailable
+from addons.store.limit_counters import CountersUnavailable
 from addons.store.state_dir import StateDirUnusable
 
 
@@ -21,5 +22,6 @@ START_PROBLEMS = (
     StateDirUnusable,
     AuditLogUnusable,
     JournalUnavailable,
+    CountersUnavailable,
     GatewayProblem,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -68,7 +69,8 @@ def up(
 
 @app.command()
 def gateway(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption = None) -> None:
-    """Run one gateway process: the data path and nothing else."""
+    """Run one gateway process: the data path and nothing else. SIGHUP makes it read its policy anew."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it serves: what is read at the start is new
     from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
     from addons.gateway import serve  # noqa: PLC0415 - as above
     from addons.runtime import prepare  # noqa: PLC0415 - as above

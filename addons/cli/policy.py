@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
+import time
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -12,13 +12,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from addons.cli import policy_backtest, policy_explain, policy_schema, policy_suggest
 from addons.cli.errors import told_plainly
-from addons.cli.options import PROJECT_ROOT
-from addons.core.catalogue import Catalogue
+from addons.cli.policy_choice import (
+    ConfigOption,
+    FilesArgument,
+    JsonOption,
+    chosen_files,
+    names_of,
+    read_chosen,
+)
+from addons.cli.policy_coverage import coverage_as_json, print_coverage
 from addons.core.policy import PolicySet, TestOutcome
-from addons.core.yaml_source import ProblemsError
-from addons.store.config_file import LoadedConfig, read_config
-from addons.store.policy_files import failure, parse_policy, read_catalogue
+from addons.core.policy.coverage import coverage
+from addons.core.policy.expiry import date_warnings
+from addons.core.yaml_source import Problem, ProblemsError
+from addons.store.policy_files import failure, read_catalogue
 
 app = typer.Typer(
     help="Check policy files and run their tests, before they are live.",
@@ -26,24 +35,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-FilesArgument = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="[FILES]...",
-        help="Policy files, read together as one policy. Without any: those that the configuration names, "
-        "or `policies/default.yaml` where there is no configuration.",
-    ),
-]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        envvar="DDGATE_CONFIG",
-        help="The configuration that names the files; else ./ddgate.yaml in the checkout.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
+app.command("explain")(policy_explain.explain)
+app.command("backtest")(policy_backtest.backtest)
+app.command("suggest")(policy_suggest.suggest)
+app.command("schema")(policy_schema.schema)
 
 
 @app.command()
@@ -53,40 +48,34 @@ def check(
     """Find everything that is wrong with policy files.
 
     Names each problem as `file:line:column: what is wrong (what to do)`: unknown keys, operations, tags and
-    risk classes with the nearest that exist, rules that can never match, ids that stand twice, failing tests.
-    Exit status: 0 nothing is wrong, 1 something is.
+    risk classes with the nearest that exist, mistakes in expressions, limits and times, rules that can never
+    match, ids that stand twice, failing tests. Warns of rules that have ended, of a policy that only
+    observes, and of rules whose credentials can collide. Exit status: 0 nothing is wrong, 1 something is.
 
     The policy that would go live: `ddgate policy check`
 
     Two files as one policy: `ddgate policy check policies/default.yaml team.yaml`
 
     In CI: `ddgate policy check --json | jq -r '.problems[].message'`
+
+    And that every rule is tried: `ddgate policy test --coverage`
     """
     with told_plainly():
-        paths, loaded = _files(files, config_path)
+        paths, loaded = chosen_files(files, config_path)
         catalogue = read_catalogue()
     policy_set: PolicySet | None = None
+    warnings: tuple[Problem, ...] = ()
     try:
-        policy_set = _read(paths, catalogue)
+        policy_set = read_chosen(paths, catalogue)
         problems = [failure(outcome) for outcome in policy_set.run_tests() if not outcome.passed]
         if loaded is not None:
             problems += policy_set.credential_problems(loaded.config.credentials)
+        warnings = (*policy_set.warnings, *date_warnings(policy_set, time.time()))
     except ProblemsError as error:
         problems = list(error.problems)
     problems.sort()
-    warnings = policy_set.warnings if policy_set else ()
     if as_json:
-        entries = [
-            {
-                "file": problem.position.name,
-                "line": problem.position.line,
-                "column": problem.position.column,
-                "message": problem.message,
-                "remedy": problem.remedy,
-                "warning": problem in warnings,
-            }
-            for problem in (*problems, *warnings)
-        ]
+        entries = [*_problems_as_json(problems), *_problems_as_json(warnings, warning=True)]
         revision = policy_set.revision if policy_set else None
         typer.echo(json.dumps({"revision": revision, "problems": entries}, indent=2))
     else:
@@ -97,65 +86,75 @@ def check(
             errors.print(f"{problem} [warning]", style="yellow")
         if policy_set is not None and not problems:
             typer.echo(
-                f"{_names(paths)}: {len(policy_set.rules)} rules, nothing wrong; {policy_set.revision}"
+                f"{names_of(paths)}: {len(policy_set.rules)} rules, nothing wrong; {policy_set.revision}"
             )
     raise typer.Exit(1 if problems else 0)
 
 
+CoverageOption = Annotated[
+    bool,
+    typer.Option(
+        "--coverage",
+        help="Ask of every rule a hit (a test whose call it fits) and a near miss (one that it fits in all "
+        "fields but one), and say what is missing.",
+    ),
+]
+
+
 @app.command("test")
 def run_tests(
-    files: FilesArgument = None, config_path: ConfigOption = None, *, as_json: JsonOption = False
+    files: FilesArgument = None,
+    config_path: ConfigOption = None,
+    *,
+    with_coverage: CoverageOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the tests that stand in policy files.
 
-    A test gives a call (`given`: who, which operation) and says what must come out (`expect`: effect, rule,
-    reason, credential, mask). All files are read as one policy, so a test of one sees the rules of the other.
-    Exit status: 0 every test passes, 1 one fails, or the files have problems.
+    A test gives a call (`given`: who, which operation, body, time) and says what must come out (`expect`:
+    effect, rule, reason, credential, mask, limits, log, shadow). All files are read as one policy, so a test
+    of one sees the rules of the other. Exit status: 0 every test passes (and, with `--coverage`, every rule
+    is tried), 1 one fails, or the files have problems.
 
     The live policy's: `ddgate policy test`
 
     A file's own: `ddgate policy test team.yaml`
 
+    What CI should ask: `ddgate policy test --coverage policies/default.yaml team.yaml`
+
     Only what fails: `ddgate policy test --json | jq '.[] | select(.passed | not)'`
     """
     with told_plainly():
-        paths, _ = _files(files, config_path)
-        outcomes = _read(paths, read_catalogue()).run_tests()
+        paths, _ = chosen_files(files, config_path)
+        policy_set = read_chosen(paths, read_catalogue())
+    outcomes = policy_set.run_tests()
+    covered = coverage(policy_set) if with_coverage else ()
     if as_json:
-        typer.echo(json.dumps([_as_json(outcome) for outcome in outcomes], indent=2))
+        tests = [_as_json(outcome) for outcome in outcomes]
+        shown = {"tests": tests, "coverage": coverage_as_json(covered)} if with_coverage else tests
+        typer.echo(json.dumps(shown, indent=2))
     else:
         _print(outcomes)
         if not outcomes:
-            typer.echo(f"{_names(paths)}: no tests; write some under tests:, at least two for each rule")
-    raise typer.Exit(0 if all(outcome.passed for outcome in outcomes) else 1)
+            typer.echo(f"{names_of(paths)}: no tests; write some under tests:, at least two for each rule")
+        if with_coverage:
+            print_coverage(covered)
+    passed = all(outcome.passed for outcome in outcomes)
+    raise typer.Exit(0 if passed and all(rule.is_complete for rule in covered) else 1)
 
 
-def _files(files: list[Path] | None, config_path: Path | None) -> tuple[list[Path], LoadedConfig | None]:
-    """Find which files are meant, and the configuration where that is what named them."""
-    if files:
-        return files, None
-    if config_path is None:
-        config_path = PROJECT_ROOT / "ddgate.yaml"
-        if not config_path.exists():
-            return [PROJECT_ROOT / "policies" / "default.yaml"], None
-    loaded = read_config(config_path, os.environ)
-    return [loaded.resolve(name) for name in loaded.config.policy], loaded
-
-
-def _read(paths: list[Path], catalogue: Catalogue) -> PolicySet:
-    return parse_policy([_shown(path) for path in paths], catalogue)
-
-
-def _shown(path: Path) -> Path:
-    """Shorten a path as a person would write it here."""
-    try:
-        return path.resolve().relative_to(Path.cwd())
-    except (ValueError, OSError):
-        return path
-
-
-def _names(paths: list[Path]) -> str:
-    return ", ".join(str(_shown(path)) for path in paths)
+def _problems_as_json(problems: Iterable[Problem], *, warning: bool = False) -> list[dict[str, object]]:
+    return [
+        {
+            "file": problem.position.name,
+            "line": problem.position.line,
+            "column": problem.position.column,
+            "message": problem.message,
+            "remedy": problem.remedy,
+            "warning": warning,
+        }
+        for problem in problems
+    ]
 
 
 def _as_json(outcome: TestOutcome) -> dict[str, str | int | bool | None]:

@@ -42,6 +42,10 @@ class Child:
     def is_alive(self) -> bool:
         return self.process.poll() is None
 
+    def hang_up(self) -> None:
+        """SIGHUP: it reads anew what may have changed."""
+        self.process.send_signal(signal.SIGHUP)
+
 
 class ChildFailed(Exception):  # noqa: N818 - named after what happened
     """A process ended, or was not ready in time; the text says which."""

@@ -23,20 +23,26 @@ _out = Console(highlight=False, soft_wrap=True)
 
 
 def up(config_path: Path | None, state: Path, *, use_sandbox: bool) -> None:
-    """Starts everything and stays until it is told to stop. Exits with status 1 if a part can't start."""
+    """Starts everything and stays until it is told to stop. SIGHUP makes the gateway read its policy anew.
+    Exits with status 1 if a part can't start.
+    """
     if config_path is None and not use_sandbox and (PROJECT_ROOT / "ddgate.yaml").exists():
         config_path = PROJECT_ROOT / "ddgate.yaml"
     is_sandbox = use_sandbox or config_path is None
     environment = without_datadog_variables(os.environ) if is_sandbox else dict(os.environ)
     environment["PYTHONPATH"] = str(PROJECT_ROOT)
     processes = Processes(environment)
-    stopped = False
+    stopped = hung_up = False
+    had_terminal = _has_terminal()
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        nonlocal stopped
-        stopped = True
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        nonlocal stopped, hung_up
+        if number == signal.SIGHUP and (_has_terminal() or not had_terminal):
+            hung_up = True
+        else:  # or the terminal was closed
+            stopped = True
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, on_signal)
     drain = 10.0
     try:
@@ -50,6 +56,9 @@ def up(config_path: Path | None, state: Path, *, use_sandbox: bool) -> None:
         gateway = start_parts(processes, config_path, config, state)
         _tell(config, state, is_sandbox=is_sandbox)
         while not stopped and gateway.is_alive:
+            if hung_up:
+                hung_up = False
+                gateway.hang_up()
             time.sleep(0.1)
     except ChildFailed as problem:
         _out.print(f"ddgate: {problem}", style="red", markup=False, soft_wrap=True)
@@ -59,6 +68,10 @@ def up(config_path: Path | None, state: Path, *, use_sandbox: bool) -> None:
     if not stopped:
         _out.print("ddgate: the gateway ended; its last lines above say why", style="red", markup=False)
         raise typer.Exit(1)
+
+
+def _has_terminal() -> bool:
+    return any(os.isatty(stream) for stream in (0, 1, 2))
 
 
 def _tell(config: Config, state: Path, *, is_sandbox: bool) -> None:

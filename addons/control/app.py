@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from addons.control.metrics import CONTENT_TYPE, render
 from addons.store.gateway_status import STALE_AFTER, GatewayStatus, read_statuses
 
 
@@ -31,6 +32,7 @@ def _as_json(status: GatewayStatus, now: float) -> dict[str, object]:
         "policy_revision": status.policy_revision,
         "ready": status.is_ready and not stuck,
         "problems": problems,
+        "warnings": status.warnings,
     }
 
 
@@ -45,4 +47,9 @@ def make_app(state_dir: Path) -> Starlette:
         ready = bool(gateways) and all(one["ready"] for one in gateways)
         return JSONResponse({"ready": ready, "gateways": gateways}, status_code=200 if ready else 503)
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz)])
+    async def metrics(_: Request) -> Response:
+        """For Prometheus: figures of every gateway process, from its last status."""
+        return Response(render(read_statuses(state_dir, time())), media_type=CONTENT_TYPE)
+
+    routes = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
+    return Starlette(routes=[Route(path, endpoint) for path, endpoint in routes.items()])

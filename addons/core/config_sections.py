@@ -304,6 +304,8 @@ class Upstream(Section):
     """By Datadog host, or `*` for every host without an entry of its own."""
     timeout: Annotated[Duration, Field(gt=0)] = 60.0
     """How long Datadog may take to answer."""
+    target_max_age: Annotated[Duration, Field(ge=0, le=60)] = 5.0
+    """How long what was read of a resource, for `target` conditions of the policy, may serve other calls."""
 
 
 class Limits(Section):

@@ -6,19 +6,33 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 FOLDER = "gateways"
 STALE_AFTER = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """How often each came since the process started: `decisions` and `withheld` by effect, reason and rule,
+    `shadow` by rule, effect and outcome (`match` or `error`). `withheld` are the verdicts that `profile:
+    observe` did not enforce. Where no rule decided, its place is empty.
+    """
+
+    decisions: tuple[tuple[str, str, str, int], ...] = ()
+    withheld: tuple[tuple[str, str, str, int], ...] = ()
+    shadow: tuple[tuple[str, str, str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayStatus:
     """`problems` maps what is not ready (policy, credential, audit, identity, options) to one sentence that
-    says what is wrong and what to do; it never holds a secret. `time` in seconds since the epoch.
+    says what is wrong and what to do; it never holds a secret. `warnings` maps what is wrong, and yet no
+    reason to send calls elsewhere, to its lines. `time` in seconds since the epoch.
     """
 
     pid: int
@@ -28,6 +42,8 @@ class GatewayStatus:
     calls_in_flight: int
     policy_revision: str
     problems: Mapping[str, str]
+    warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    counted: Counted = Counted()
 
     @property
     def is_ready(self) -> bool:
@@ -54,12 +70,21 @@ def read_statuses(state_dir: Path, now: float) -> tuple[GatewayStatus, ...]:
     found = []
     for path in sorted((state_dir / FOLDER).glob("*.json")):
         try:
-            status = GatewayStatus(**json.loads(path.read_text()))
+            status = _status(json.loads(path.read_text()))
         except (OSError, ValueError, TypeError):
             continue  # being replaced, or not ours
         if now - status.time <= STALE_AFTER or _is_alive(status.pid):
             found.append(status)
     return tuple(found)
+
+
+def _status(told: dict[str, Any]) -> GatewayStatus:
+    """Raises TypeError or ValueError where it is none."""
+    rows = {
+        name: tuple((str(one), str(two), str(three), int(count)) for one, two, three, count in counted)
+        for name, counted in told.pop("counted", {}).items()
+    }
+    return GatewayStatus(**told, counted=Counted(**rows))
 
 
 def _is_alive(pid: int) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from addons.core.catalogue import Catalogue, CatalogueError
 from addons.core.policy import PolicySet, TestOutcome
-from addons.core.policy.compiling import OperationCatalogue
+from addons.core.policy.operation_fits import OperationCatalogue
 from addons.core.yaml_source import Position, Problem, ProblemsError
 from addons.store.config_file import read_text
 
@@ -30,6 +32,49 @@ def read_catalogue(paths: Sequence[Path] = CATALOGUE_FILES) -> Catalogue:
         raise ProblemsError([Problem(Position(str(paths[0])), str(error), remedy)]) from None
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyTexts:
+    """What the files of one policy held at one moment: (name, text) of each, in the configured order, and
+    why others of them could not be read.
+    """
+
+    files: tuple[tuple[str, str], ...]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Of the texts one after the other, in hex: what `cat FILES... | sha256sum` says."""
+        return hashlib.sha256("".join(text for _, text in self.files).encode()).hexdigest()
+
+
+def read_texts(paths: Sequence[Path]) -> PolicyTexts:
+    """Read the files as they are now; a file that can't be read is a problem of its own."""
+    files: list[tuple[str, str]] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            files.append((str(path), read_text(path, Position(str(path)), "name files that are there")))
+        except ProblemsError as error:
+            problems += error.problems
+    return PolicyTexts(tuple(files), tuple(problems))
+
+
+def parse_texts(texts: PolicyTexts, catalogue: OperationCatalogue) -> PolicySet:
+    """Make one policy of the texts, without running its tests.
+
+    Raises:
+        ProblemsError: with every problem of every file.
+
+    """
+    try:
+        policy_set = PolicySet.from_files(texts.files, catalogue)
+    except ProblemsError as error:
+        raise ProblemsError([*texts.problems, *error.problems]) from None
+    if texts.problems:
+        raise ProblemsError(texts.problems)
+    return policy_set
+
+
 def parse_policy(paths: Sequence[Path], catalogue: OperationCatalogue) -> PolicySet:
     """Read files as one policy, without running its tests.
 
@@ -37,21 +82,7 @@ def parse_policy(paths: Sequence[Path], catalogue: OperationCatalogue) -> Policy
         ProblemsError: with every problem of every file.
 
     """
-    problems: list[Problem] = []
-    files: list[tuple[str, str]] = []
-    for path in paths:
-        try:
-            files.append((str(path), read_text(path, Position(str(path)), "name files that are there")))
-        except ProblemsError as error:
-            problems += error.problems
-    try:
-        policy_set = PolicySet.from_files(files, catalogue)
-    except ProblemsError as error:
-        problems += error.problems
-        raise ProblemsError(problems) from None
-    if problems:
-        raise ProblemsError(problems)
-    return policy_set
+    return parse_texts(read_texts(paths), catalogue)
 
 
 def read_policy(
@@ -65,7 +96,11 @@ def read_policy(
         ProblemsError: with every problem of every file, or every failing test and missing credential.
 
     """
-    policy_set = parse_policy(paths, catalogue)
+    return checked(parse_policy(paths, catalogue), credentials)
+
+
+def checked(policy_set: PolicySet, credentials: Collection[str] | None) -> PolicySet:
+    """Run its tests, and look for the credentials that it names. Raises ProblemsError."""
     problems = [failure(outcome) for outcome in policy_set.run_tests() if not outcome.passed]
     if credentials is not None:
         problems += policy_set.credential_problems(credentials)

@@ -34,7 +34,10 @@ def test_check_lists_every_problem_and_fails(file: Path) -> None:
     assert (code, out) == (1, "")
     assert err.splitlines() == [
         "p.yaml:2:25: rules[0].effect: not one of the values it can have (did you mean 'allow'?)",
-        "p.yaml:3:1: unknown key 'colour' (one of defaults, lists, rules, tests, version)",
+        (
+            "p.yaml:3:1: unknown key 'colour' (one of defaults, limits, lists, observe_until, profile, "
+            "rules, tests, version)"
+        ),
     ]
 
 

@@ -178,12 +178,20 @@ class Gateway:
         return {}
 
 
-def curl(gateway: Gateway, *arguments: str, token: str | None = None, timeout: float = 20) -> Curled:
+def curl(
+    gateway: Gateway,
+    *arguments: str,
+    token: str | None = None,
+    timeout: float = 20,
+    stdin: bytes | None = None,
+) -> Curled:
     """curl through the gateway, the token as the proxy's password."""
     user = ["--proxy-user", f"agent:{token}"] if token else []
     command = ["curl", "-sS", "--max-time", str(timeout), "--proxy", gateway.url, *user]
     command += ["--cacert", str(gateway.ca), "-D", "-", *arguments]
-    done = subprocess.run(command, capture_output=True, check=False, env={"PATH": os.environ["PATH"]})
+    done = subprocess.run(
+        command, capture_output=True, check=False, env={"PATH": os.environ["PATH"]}, input=stdin
+    )
     return Curled.parse(done.stdout, done.stderr.decode(), done.returncode)
 
 

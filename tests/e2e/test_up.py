@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,28 +30,29 @@ PLANTED = {
 class Up:
     """One `ddgate up`, its ports chosen by environment variables."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **environment: str) -> None:
+        self.environment = environment
         self.state = directory / "state"
         self.certs = directory / "certs"
         self.out = directory / "out.log"
         self.ports = {name: free_port() for name in ("listen", "control", "inspector")}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> Up:
+    def start(self, **options: Any) -> Up:
+        """`options` are Popen's, instead of those here."""
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("DDGATE_")},
             **PLANTED,
             **{f"DDGATE__{name.upper()}__PORT": str(port) for name, port in self.ports.items()},
             "DDGATE__CERTS": str(self.certs),
+            **self.environment,
         }
         with self.out.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "addons.cli.main", "up", "--sandbox", "--state", str(self.state)],
                 cwd=ROOT,
                 env=environment,
-                stdout=out,
-                stderr=out,
-                stdin=subprocess.DEVNULL,
+                **{"stdout": out, "stderr": out, "stdin": subprocess.DEVNULL, **options},
             )
         return self
 

@@ -1,0 +1,66 @@
+"""Which policy a subcommand speaks of, and how its files are shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from addons.cli.options import PROJECT_ROOT
+from addons.core.catalogue import Catalogue
+from addons.core.policy import PolicySet
+from addons.store.config_file import LoadedConfig, read_config
+from addons.store.policy_files import parse_policy
+
+FilesArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[FILES]...",
+        help="Policy files, read together as one policy. Without any: those that the configuration names, "
+        "or `policies/default.yaml` where there is no configuration.",
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="DDGATE_CONFIG",
+        help="The configuration that names the files; else ./ddgate.yaml in the checkout.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
+
+
+def chosen_files(
+    files: list[Path] | None, config_path: Path | None
+) -> tuple[list[Path], LoadedConfig | None]:
+    """Find which files are meant, and the configuration where that is what named them."""
+    if files:
+        return files, None
+    if config_path is None:
+        config_path = PROJECT_ROOT / "ddgate.yaml"
+        if not config_path.exists():
+            return [PROJECT_ROOT / "policies" / "default.yaml"], None
+    loaded = read_config(config_path, os.environ)
+    return [loaded.resolve(name) for name in loaded.config.policy], loaded
+
+
+def read_chosen(paths: Iterable[Path], catalogue: Catalogue) -> PolicySet:
+    """Read files as one policy. Raises ProblemsError with every problem of every file."""
+    return parse_policy([shown_path(path) for path in paths], catalogue)
+
+
+def shown_path(path: Path) -> Path:
+    """Shorten a path as a person would write it here."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path
+
+
+def names_of(paths: Iterable[Path]) -> str:
+    return ", ".join(str(shown_path(path)) for path in paths)
