@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -25,8 +26,11 @@ from addons.core.redact.scrubber import Scrubbed, ScrubbedText
 from addons.core.redact.selection import SECRETS
 from addons.flowstate import Call, Stage, StoredMessage
 
-# Larger bodies are masked in a thread, so that other calls go on meanwhile.
+# Larger bodies are masked in a thread, so that other calls go on meanwhile. The threads are its own, and few:
+# a few kilobytes can decompress to what takes seconds to mask, and must not keep every call's small work
+# (decoding, counting, the trail) waiting for a thread, or for the interpreter's lock.
 _IN_THREAD = 16 * 1024
+_THREADS = 2
 _MAX_CLEAN = 4096
 _MAX_CLEAN_VALUE = 256
 _MAX_OUTLINE = 512
@@ -83,6 +87,10 @@ class Redaction:
         self._digest_key = digest_key
         # Fields without a finding: a client repeats most of them. One that holds a secret is never kept.
         self._clean: set[tuple[bytes, bytes]] = set()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="redaction")
+
+    def done(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def prepare(self, detect_sets: Iterable[frozenset[str]]) -> None:
         """Compiles what the rules of a policy set will need, so that no call waits for it."""
@@ -149,7 +157,8 @@ class Redaction:
     async def _masked(self, masks: Masks, body: bytes, message: http.Message) -> Scrubbed:
         content_type = message.headers.get("content-type")
         if body and (len(body) > _IN_THREAD or not self._masks.is_prepared(masks)):
-            return await asyncio.to_thread(self._masks.apply, masks, body, content_type)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._masks.apply, masks, body, content_type)
         return self._masks.apply(masks, body, content_type)
 
     def error(self, flow: http.HTTPFlow) -> None:

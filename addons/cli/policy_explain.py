@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,15 +99,11 @@ def explain(  # noqa: PLR0913, PLR0917 - each is an option of the command
         files, _ = chosen_files(policy, config_path)
         policy_set = read_chosen(files, catalogue)
         inline = InlineRequest(op, tuple(groups or ()), subject, method, path, body)
-        if what is None and inline.is_empty:
-            raise GatewayProblem(
-                "name a recording, a call's id or a file, or make a call up with --op or --path"
-            )
-        if what is not None and not inline.is_empty:
-            raise GatewayProblem("--op, --groups and the like make a call up; leave them out beside a CALL")
         explained: Explained | None
         if what is None:
             explained = _made_up(policy_set, inline_request(inline, catalogue))
+        elif not inline.is_empty:
+            raise GatewayProblem("--op, --groups and the like make a call up; leave them out beside a CALL")
         elif (text := _given_text(what)) is not None:
             explained = _made_up(policy_set, given_request(text, what, catalogue))
         else:
@@ -124,7 +119,10 @@ def explain(  # noqa: PLR0913, PLR0917 - each is an option of the command
 def _given_text(what: str) -> str | None:
     """Read a call that is made up in a file; None where `what` is something else."""
     if what == "-":
-        return sys.stdin.read()
+        try:
+            return typer.get_binary_stream("stdin").read().decode()
+        except UnicodeDecodeError:
+            raise GatewayProblem("what comes in is not UTF-8; send YAML or JSON") from None
     place = Path(what)
     if place.is_dir() or place.name.endswith((".mitm", ".mitm.open")) or not place.exists():
         return None

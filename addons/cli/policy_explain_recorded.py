@@ -11,7 +11,7 @@ from addons.cli.policy_explanation import Explained, contents_of
 from addons.cli.policy_recordings import followed, open_calls, print_rows, tell_unread, when
 from addons.core.catalogue import Catalogue
 from addons.core.policy import PolicySet
-from addons.core.policy.backtesting import NotHeld, fields_read, judge, name_of, operation_of
+from addons.core.policy.backtesting import NotHeld, fields_read, judge, name_of, operation_of, reads_claims
 from addons.core.policy.request import Reads, Unreadable
 from addons.start_problems import GatewayProblem
 from addons.store.recorded_requests import RecordedCall
@@ -76,6 +76,8 @@ def explained_call(policy_set: PolicySet, call: RecordedCall) -> Explained:
         notes.append(f"What would be decided can't be told for sure: {missing}.")
     if call.problem:
         notes.append(f"The gateway would not ask policy about this call: {call.problem}.")
+    if call.unsure_claims and reads_claims(policy_set):
+        notes.append("Rules read claims of the token, and the recording doesn't hold all of them.")
     if call.has_masks:
         notes.append("Secrets in the body are masked in the recording, and rules saw the masks here.")
     return Explained(

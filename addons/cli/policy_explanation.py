@@ -133,7 +133,7 @@ def print_explanation(explained: Explained) -> None:
         if not rule.fits:
             _print_miss(console, explained, rule)
     for note in explained.notes:
-        console.print(f"\n{note}", style="yellow")
+        console.print(f"\n{_shown(note)}", style="yellow")
 
 
 def _print_miss(console: Console, explained: Explained, rule: RuleTrace) -> None:

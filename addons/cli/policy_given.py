@@ -17,6 +17,7 @@ from addons.core.policy.trials import prepare
 from addons.core.request_target import BadTarget, normalise, query_pairs
 from addons.core.yaml_form import validate
 from addons.core.yaml_source import Place, Position, Problem, ProblemsError, Source, load
+from addons.start_problems import GatewayProblem
 
 _COMMAND_LINE = "command line"
 _API = "api.datadoghq.com"
@@ -60,10 +61,13 @@ def inline_request(inline: InlineRequest, catalogue: Catalogue) -> PolicyRequest
     """Make a call of options.
 
     Raises:
+        GatewayProblem: there are none.
         ProblemsError: an operation that isn't one, a path in no normal form, a body that isn't JSON.
         OSError: the body's file can't be read.
 
     """
+    if inline.is_empty:
+        raise GatewayProblem("name a recording, a call's id or a file, or make a call up with --op or --path")
     who: dict[str, Json] = {"groups": list[Json](inline.groups)}
     if inline.subject is not None:
         who["subject"] = inline.subject

@@ -56,17 +56,17 @@ class _Statuses(Collector):
         )
         ready = GaugeMetricFamily("ddgate_gateway_ready", "1 where the process serves.", labels=_PROCESS)
         calls = GaugeMetricFamily("ddgate_gateway_calls_in_flight", "Calls under way.", labels=_PROCESS)
-        rejected = GaugeMetricFamily(
-            "ddgate_policy_rejected",
-            "1 while the files hold a policy that was refused, and the one before it decides.",
+        warnings = GaugeMetricFamily(
+            "ddgate_policy_warnings",
+            "What an operator should know of the policy: files that were refused, rules that only observe.",
             labels=_PROCESS,
         )
         for status in self._statuses:
-            rejected.add_metric(_process(status), "policy" in status.warnings)
+            warnings.add_metric(_process(status), len(status.warnings.get("policy", ())))
             info.add_metric((*_process(status), status.policy_revision), 1)
             ready.add_metric(_process(status), status.is_ready)
             calls.add_metric(_process(status), status.calls_in_flight)
-        yield from (info, rejected, ready, calls)
+        yield from (info, warnings, ready, calls)
 
     def _counter(
         self,

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+from dataclasses import dataclass, field, replace
 
 from addons.core.json_document import UnreadableDocument, parse_document
-from addons.core.model import Json
+from addons.core.model import Json, Reason
 from addons.core.policy import Decision, PolicyRequest, PolicySet
 from addons.core.policy.request import Evidence, Reads, Seen, Unreadable
-from addons.store.decision_worker import DecisionWorker
+from addons.store.decision_worker import DecisionWorker, WorkerUnavailable
 from addons.store.target_reader import Subject, TargetReader
 
-_IN_WORKER = 32 * 1024
-"""Parsing holds the interpreter, so a body of more bytes is read in another process."""
+_HERE = 64 * 1024
+"""What may be done to a body while every other call waits: its bytes, times the weight of reading them and of
+all that rules ask of them. At worst that takes some 10 ms; more is done in another process.
+"""
+
+
+_LARGEST = 8 * 1024 * 1024
+"""Bytes of a body up to which rules read it. Datadog's own largest, of logs, have 5 MB."""
+
+_WAITING = 4
+"""Calls of one agent that may wait for the other process. They go one at a time: the agents share it."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
 
 
 class Decider:
     def __init__(self, worker: DecisionWorker, targets: TargetReader) -> None:
         self._worker = worker
         self._targets = targets
+        self._turns: dict[tuple[str, str], _Turn] = {}
 
     async def decide(
         self, policy_set: PolicySet, request: PolicyRequest, subject: Subject
@@ -42,11 +59,38 @@ class Decider:
     ) -> Reads | Decision:
         wanted = policy_set.wants(request)
         if wanted is Reads.BODY:
-            if len(subject.body) > _IN_WORKER:
-                return await self._worker.judge(policy_set, request, subject.body, subject.content_type)
-            request = replace(request, body=read_body(subject.body, subject.content_type))
+            if len(subject.body) > _LARGEST:
+                body: Evidence = Unreadable("it is larger than rules read")
+            elif len(subject.body) * (1 + policy_set.body_weight(request)) > _HERE:
+                return await self._judge_elsewhere(policy_set, request, subject)
+            else:
+                body = read_body(subject.body, subject.content_type)
+            request = replace(request, body=body)
             wanted = policy_set.wants(request)
         return policy_set.decide(request) if wanted is None else wanted
+
+    async def _judge_elsewhere(
+        self, policy_set: PolicySet, request: PolicyRequest, subject: Subject
+    ) -> Reads | Decision:
+        whose = (request.principal.issuer, request.principal.subject)
+        turn = self._turns.setdefault(whose, _Turn())
+        if turn.waiting >= _WAITING:
+            raise WorkerUnavailable("too many large bodies of this agent wait to be judged")
+        turn.waiting += 1
+        try:
+            async with turn.lock:
+                return await self._worker.judge(policy_set, request, subject.body, subject.content_type)
+        except WorkerUnavailable:
+            unread = replace(request, body=Unreadable("it could not be judged in time"))
+            wanted = policy_set.wants(unread)
+            verdict = policy_set.decide(unread) if wanted is None else wanted
+            if isinstance(verdict, Decision) and verdict.reason is Reason.UNREADABLE_BODY:
+                raise
+            return verdict  # no rule that is enforced reads it
+        finally:
+            turn.waiting -= 1
+            if not turn.waiting:
+                self._turns.pop(whose, None)
 
     def close(self) -> None:
         self._worker.close()

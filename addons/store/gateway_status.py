@@ -78,11 +78,13 @@ def read_statuses(state_dir: Path, now: float) -> tuple[GatewayStatus, ...]:
     return tuple(found)
 
 
-def _status(told: dict[str, Any]) -> GatewayStatus:
+def _status(told: Any) -> GatewayStatus:
     """Raises TypeError or ValueError where it is none."""
+    if not isinstance(told, dict) or not isinstance(counted := told.pop("counted", {}), dict):
+        raise TypeError("not a status")
     rows = {
-        name: tuple((str(one), str(two), str(three), int(count)) for one, two, three, count in counted)
-        for name, counted in told.pop("counted", {}).items()
+        name: tuple((str(one), str(two), str(three), int(count)) for one, two, three, count in each)
+        for name, each in counted.items()
     }
     return GatewayStatus(**told, counted=Counted(**rows))
 

@@ -4,19 +4,21 @@
 
 Policies of six shapes over the real catalogue, each in three sizes, asked about a mix of calls as agents send
 them: mostly reads and telemetry, by 40 identities of 12 combinations of groups. The last table lets the rules
-that could match grow, in a policy of a fixed size: that is what a decision's cost follows.
+that could match grow, in a policy of a fixed size: that is what a decision's cost follows. The end is what
+large bodies do to the event loop, in the worker and without it.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import json
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -25,6 +27,8 @@ from addons.core.catalogue import Catalogue
 from addons.core.model import Json, Operation, Principal, Risk
 from addons.core.policy import PolicyRequest, PolicySet
 from addons.core.policy.request import Seen
+from addons.store.decision_child import evidence_of
+from addons.store.decision_worker import DecisionWorker
 from addons.store.policy_files import read_catalogue
 
 GROUPS = [f"team-{number}" for number in range(40)]
@@ -175,12 +179,12 @@ def _each(policy_set: PolicySet, asked: Sequence[PolicyRequest]) -> Iterator[flo
 
 def compiled(text: str, catalogue: Catalogue) -> tuple[PolicySet, float, float]:
     """The set, the seconds that it took, and those of them that PyYAML alone takes."""
-    start = time.perf_counter()
+    start = time.thread_time()
     policy_set = PolicySet.from_files([("bench.yaml", text)], catalogue)
-    taken = time.perf_counter() - start
-    start = time.perf_counter()
-    yaml.compose(text, Loader=yaml.CSafeLoader)
-    return policy_set, taken, time.perf_counter() - start
+    taken = time.thread_time() - start
+    start = time.thread_time()
+    yaml.compose(text, Loader=yaml.SafeLoader)
+    return policy_set, taken, time.thread_time() - start
 
 
 def by_shape(catalogue: Catalogue, sizes: Sequence[int], count: int) -> None:
@@ -219,6 +223,44 @@ def by_matching(catalogue: Catalogue, rules: int, count: int) -> None:
         print(f"{naming:9}     {measure(compiled(text, catalogue)[0], asked)}")
 
 
+async def _longest_pause(work: Awaitable[object]) -> tuple[float, float]:
+    """Milliseconds: the longest piece of work (in CPU time, whatever else the machine does) for which the
+    event loop did nothing else, and how long all took.
+    """
+    longest = 0.0
+    done = asyncio.ensure_future(work)
+    start, last = time.perf_counter(), time.thread_time()
+    while not done.done():
+        await asyncio.sleep(0)
+        now = time.thread_time()
+        longest, last = max(longest, now - last), now
+    return longest * 1000, (time.perf_counter() - start) * 1000
+
+
+async def pauses(catalogue: Catalogue, bodies: int) -> None:
+    rules = [by_body(random.Random(1), catalogue, 1), {"effect": "allow", "op": {"name": "CreateMonitor"}}]
+    rules[0]["op"] = {"name": "CreateMonitor"}
+    text = json.dumps({"version": 1, "rules": [{"id": f"r{n}", **rule} for n, rule in enumerate(rules)]})
+    policy_set = PolicySet.from_files([("bench.yaml", text)], catalogue)
+    request = replace(calls(catalogue, 1, bodies=False)[0], operation=catalogue.by_name("CreateMonitor")[0])
+    body = json.dumps([{**BODY, "name": f"monitor {number}"} for number in range(8000)]).encode()
+    worker = DecisionWorker(catalogue)
+    worker.prepare(policy_set)
+    await worker.judge(policy_set, request, b"{}", None)
+
+    async def here() -> None:
+        for _ in range(bodies):
+            policy_set.decide(replace(request, body=evidence_of(body, None)))
+            await asyncio.sleep(0)
+
+    there = [worker.judge(policy_set, request, body, None) for _ in range(bodies)]
+    print(f"\n{bodies} bodies of {len(body) / 1e6:.1f} MB                 longest pause      in all")
+    for name, work in (("parsed here", here()), ("in the worker", asyncio.gather(*there))):
+        longest, whole = await _longest_pause(work)
+        print(f"{name:32} {longest:8.1f} ms {whole:11.0f} ms")
+    worker.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=4000)
@@ -227,6 +269,7 @@ def main() -> None:
     catalogue = read_catalogue()
     by_shape(catalogue, chosen.rules, chosen.calls)
     by_matching(catalogue, 200, chosen.calls)
+    asyncio.run(pauses(catalogue, 20))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ rules:
     http: {query: {force: {absent: true}}}
     body: {options.type: {in: [a, b]}}
   - {id: no-deletes, effect: deny, op: {risk: [destructive], absent: false}, reason: Not this way.}
-  - {id: shadow, effect: deny, mode: shadow, op: {name: UpdateMonitor, absent: false}, target: {tags: {any: x}}}
+  - {id: shadow, effect: deny, mode: shadow, op: {name: UpdateMonitor, absent: false},
+     target: {tags: {any: x}}}
 """
 FIRST, SECOND = "01" + "A" * 24, "01" + "B" * 24
 
@@ -150,6 +151,12 @@ def test_what_is_wrong_with_a_made_up_call_is_told_at_its_place(
     assert "tests[0]" not in err
 
 
+def test_what_is_no_text_is_told_without_a_traceback(place: Path) -> None:
+    result = CliRunner().invoke(app, ["explain", "--policy", "p.yaml", "-"], input=b"\xff\xfe")
+    assert result.exit_code == 1
+    assert "not UTF-8" in result.stderr
+
+
 def test_a_recorded_call_is_found_by_its_id_alone(explain: Run) -> None:
     loaded = told(explain, FIRST)
     assert (loaded["call"]["call"], loaded["call"]["decided"]) == (FIRST, "allow old-reads")
@@ -189,6 +196,11 @@ def test_what_else_to_bear_in_mind(explain: Run, place: Path) -> None:
     refused = MadeCall("GET", "/api/v1/monitor", effect=None, refused=Reason.BAD_TOKEN, subject=None)
     write_recording(place / "refused", [refused], read_catalogue())
     assert "refused before policy saw it: bad_token" in told(explain, "refused")["notes"][0]
+    deep = MadeCall("GET", "/api/v1/monitor", claims={"deep": {"team": "x"}})
+    write_recording(place / "deep", [deep], read_catalogue())
+    assert told(explain, "deep")["notes"] == []
+    (place / "p.yaml").write_text(POLICY.replace("groups: [agents]", "groups: [agents], claims: {team: x}"))
+    assert "Rules read claims" in told(explain, "deep")["notes"][0]
     denied = MadeCall("GET", "/api/v1/monitor", effect=Effect.ALLOW, refused=Reason.RATE_LIMITED)
     write_recording(place / "denied", [denied], read_catalogue())
     assert told(explain, "denied")["call"]["decided"] == "allow all, refused: rate_limited"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from addons.core.policy import rule_document
-from addons.core.policy.compile_head import expanded_values
+from addons.core.policy.compile_head import check_exact, expanded_values
 from addons.core.policy.document_conditions import JsonTest, document_condition
 from addons.core.policy.expressions import ExpressionProblems, compile_expression
 from addons.core.policy.field_paths import BadFieldPath, parse_field_path
@@ -16,9 +16,6 @@ from addons.core.policy.rules import Condition
 from addons.core.policy.schedule import BadSchedule, compile_schedule, schedule_condition
 from addons.core.policy.when import when_condition
 from addons.core.yaml_source import Path, Problem, did_you_mean
-
-# measured on documents made to be slow
-_EXPRESSION_WEIGHT, _LOOPING_WEIGHT = 4, 16
 
 
 def compile_documents(file: PolicyFile, path: Path, rule: rule_document.Rule) -> list[Condition]:
@@ -52,6 +49,8 @@ def _json_test(file: PolicyFile, path: Path, matcher: DocumentComparison | tuple
     if not isinstance(matcher, DocumentComparison):
         return JsonTest(globs=file.texts(path, matcher))
 
+    check_exact(file, path, matcher)
+
     def listed(name: str, texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return None if texts is None else file.texts((*path, name), texts)
 
@@ -84,8 +83,7 @@ def compile_when(file: PolicyFile, path: Path, rule: rule_document.Rule) -> list
             file.problems.append(Problem(position, f"when: no list is called {name!r}", remedy))
     reads = frozenset(each for each in Reads if each.value in expression.reads)
     test = when_condition(expression, file.lists)
-    weight = _LOOPING_WEIGHT if expression.loops else _EXPRESSION_WEIGHT
-    return [Condition("when", test, reads, weight)]
+    return [Condition("when", test, reads, expression.weight)]
 
 
 def _offset(text: str, line: int, column: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from addons.core.policy import rule_document
-from addons.core.policy.globs import compile_globs, compile_path_globs, path_beginnings
+from addons.core.policy.globs import compile_globs, compile_path_globs, is_pattern, path_beginnings
 from addons.core.policy.matchers import Comparison, Scalar
 from addons.core.policy.operation_fits import OperationFits, Operations
 from addons.core.policy.policy_file import PolicyFile
@@ -93,7 +93,18 @@ def _fields(file: PolicyFile, path: Path, rule: rule_document.Rule) -> list[Cond
 def _value_test(file: PolicyFile, path: Path, matcher: Comparison | tuple[str, ...]) -> ValueTest:
     if not isinstance(matcher, Comparison):
         return ValueTest(file.texts(path, matcher), None)
+    check_exact(file, path, matcher)
     return ValueTest(None, matcher.model_copy(update={"in_": expanded_values(file, path, matcher)}))
+
+
+def check_exact(file: PolicyFile, path: Path, matcher: Comparison) -> None:
+    """Complain of a list in `is`, and warn of what looks like a glob where values are exact."""
+    if isinstance(matcher.is_, str) and matcher.is_.startswith("lists."):
+        file.add((*path, "is"), "a list has several values, and is takes one", f"in: {matcher.is_}")
+    for key, values in (("is", (matcher.is_,)), ("in", matcher.in_ or ())):
+        if any(isinstance(value, str) and is_pattern(value) for value in values):
+            remedy = "for a glob leave is and in out: field: 'x*', or field: [a, 'x*']"
+            file.warn_key((*path, key), f"{key} is exact: '*' and '?' stand for themselves here", remedy)
 
 
 def expanded_values(file: PolicyFile, path: Path, matcher: Comparison) -> tuple[Scalar, ...] | None:
@@ -127,9 +138,11 @@ def _methods(
     methods = frozenset(text.upper() for text in file.texts(path, texts))
     for text in sorted(methods - set(METHODS)):
         file.add(path, f"{text!r} is not a method", did_you_mean(text.upper(), METHODS))
+    if "GET" in methods:
+        methods |= {"HEAD"}  # is the operation of its GET, and asks Datadog for the same
     fitting = {operations.by_key[key].method for key in fits.known}
     if "GET" in fitting:
-        fitting.add("HEAD")  # resolves to the operation of its GET
+        fitting.add("HEAD")
     if fitting and fits.unknown is Fit.NO and methods <= set(METHODS) and not methods & fitting:
         remedy = "they use " + ", ".join(sorted(fitting))
         file.add(path, "never matches: the operations of op use other methods", remedy)

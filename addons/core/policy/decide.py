@@ -184,9 +184,8 @@ def _permission(
             f"the rule {rule.id} wants a person to approve this call, and this gateway can't ask one yet; "
             "nothing was sent" + (f". {rule.reason}" if rule.reason else "")
         )
-    masks_forward, masks_response = Masks(), Masks()
+    masks_response = Masks()
     for each in matches.permitting:
-        masks_forward |= each.mask_forward
         masks_response |= each.mask_response
     return Decision(
         effect=Effect.REQUIRE_APPROVAL if asking else Effect.ALLOW,
@@ -197,7 +196,7 @@ def _permission(
         message=message,
         revision=revision,
         credential=credential,
-        mask_forward=masks_forward,
+        mask_forward=_mask_forward(matches),
         mask_response=masks_response,
         limits=limits,
         log=_loudest(matches.all()),
@@ -214,9 +213,17 @@ def _denial(matches: _Matches, reason: Reason, rule: Rule | None, message: str, 
         rules=_ids(matches.all()),
         message=message,
         revision=revision,
+        mask_forward=_mask_forward(matches),  # of what is kept of the refused request
         log=_loudest(matches.all()),
         shadow=_shadow(matches),
     )
+
+
+def _mask_forward(matches: _Matches) -> Masks:
+    masks = Masks()
+    for rule in matches.permitting:
+        masks |= rule.mask_forward
+    return masks
 
 
 def _limits(rules: Iterable[Rule], request: PolicyRequest) -> tuple[LimitUse, ...]:

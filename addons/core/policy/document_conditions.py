@@ -16,8 +16,10 @@ class JsonTest:
     """A compiled matcher of a value in a JSON document. All that is given has to fit.
 
     `globs` fit text. `is_` and `in_` are exact: `1` and `1.0` are one number, as they are in JSON, and
-    neither is `true` or `"1"`. `any_`, `all_` and `none_` are globs over the items of a list. `absent` is as
-    in a `Comparison`.
+    neither is `true` or `"1"`. `any_`, `all_` and `none_` are globs over the items of a list, which is what
+    Datadog's tags are: it takes `ENV:Prod ` for `env:prod`. So they read each item as it stands and as
+    Datadog may; to allow, both readings have to fit, to deny or to ask, one is enough. `absent` is as in a
+    `Comparison`.
     """
 
     def __init__(  # noqa: PLR0913 - a matcher's own fields
@@ -38,12 +40,12 @@ class JsonTest:
             *([] if in_ is None else [_exact_test(in_)]),
         ]
         self._list_tests = [
-            *([] if any_ is None else [_any_test(compile_globs(any_))]),
-            *([] if all_ is None else [_all_test(compile_globs(all_))]),
-            *([] if none_ is None else [_none_test(compile_globs(none_))]),
+            (make(compile_globs(globs)), make(compile_globs([_tag(glob) for glob in globs])))
+            for make, globs in ((_any_test, any_), (_all_test, all_), (_none_test, none_))
+            if globs is not None
         ]
 
-    def accepts(self, value: Json) -> bool:
+    def accepts(self, value: Json, effect: Effect) -> bool:
         """Test a value that is there, so not null.
 
         Raises:
@@ -53,27 +55,36 @@ class JsonTest:
         """
         if not self._value_tests and not self._list_tests:
             return self.absent is not True
-        if self._list_tests:
-            if not isinstance(value, list):
-                raise RuleError("any, all and none look into a list, and this is none")
-            texts = [item for item in value if isinstance(item, str)]
-            if len(texts) != len(value):
-                raise RuleError("an item of the list is not text")
-            if not all(test(texts) for test in self._list_tests):
-                return False
-        if self._value_tests:
-            if isinstance(value, (list, dict)):
-                raise RuleError("a list or an object, where the rule compares one value")
-            for test in self._value_tests:
-                if not test(value):
-                    return False
-        return True
+        return self._accepts_list(value, effect) and self._accepts_scalar(value)
+
+    def _accepts_list(self, value: Json, effect: Effect) -> bool:
+        if not self._list_tests:
+            return True
+        if not isinstance(value, list):
+            raise RuleError("any, all and none look into a list, and this is none")
+        texts = [item for item in value if isinstance(item, str)]
+        if len(texts) != len(value):
+            raise RuleError("an item of the list is not text")
+        tags = [_tag(text) for text in texts]
+        settle = all if effect is Effect.ALLOW else any
+        return all(settle((as_it_stands(texts), as_tags(tags))) for as_it_stands, as_tags in self._list_tests)
+
+    def _accepts_scalar(self, value: Json) -> bool:
+        if not self._value_tests:
+            return True
+        if isinstance(value, (list, dict)):
+            raise RuleError("a list or an object, where the rule compares one value")
+        return all(test(value) for test in self._value_tests)
 
     def without_value(self, effect: Effect) -> Fit:
         """How a document fits that lacks the value, or has null for it."""
         if self.absent is not None:
             return Fit.YES if self.absent else Fit.NO
         return {Effect.ALLOW: Fit.NO, Effect.DENY: Fit.LACKING, Effect.REQUIRE_APPROVAL: Fit.YES}[effect]
+
+
+def _tag(text: str) -> str:
+    return text.strip().casefold()
 
 
 def _glob_test(globs: Collection[str]) -> Callable[[Json], bool]:
@@ -121,7 +132,7 @@ def document_condition(
         try:
             found = path.values(document)
             # every value is tested, also past the one that settles it: an error is never passed over
-            fits = [Fit.YES if test.accepts(value) else Fit.NO for value in found.values]
+            fits = [Fit.YES if test.accepts(value, effect) else Fit.NO for value in found.values]
         except (MisspeltKey, RuleError) as error:
             raise RuleError(f"{name}: {error}") from None
         if found.misshapen and opens:

@@ -29,6 +29,7 @@ from addons.core.policy.expression_problems import (
     problems_of,
 )
 from addons.core.policy.expression_tree import UnreadableTree, read_tree
+from addons.core.policy.expression_weight import weight_of
 
 __all__ = [
     "Expression",
@@ -107,20 +108,17 @@ class ExpressionError(Exception):
 class Expression:
     """A compiled expression. `reads` are the variables that it names: `body`, `target`, `request`, `op`,
     `identity`, `lists`, `now`. `lists` are the lists that it names, `list_places` where, as line and column.
-    `fields` are the keys that it looks for, and the texts that it may look for as keys.
+    `fields` are the keys that it looks for, and the texts that it may look for as keys. `weight` is what it
+    can cost for each byte of a document, a plain matcher being 1.
     """
 
     reads: frozenset[str]
     lists: frozenset[str]
     list_places: Mapping[str, tuple[int, int]]
     fields: frozenset[str]
+    weight: int
     _program: cel.Expression
     _names: Names
-
-    @property
-    def loops(self) -> bool:
-        """Whether it can take longer than a few looks at all that it reads."""
-        return bool(self._names.works)
 
     def evaluate(self, variables: Mapping[str, object]) -> bool:
         """Evaluate with at least the variables that `reads` names: mappings with the fields that they have
@@ -198,7 +196,8 @@ def compile_expression(text: str) -> Expression:
 
 def _analysed(text: str, program: cel.Expression) -> Expression:
     try:
-        names = read_names(read_tree(program.serialize()), known_variables())
+        tree = read_tree(program.serialize())
+        names = read_names(tree, known_variables())
     except (UnreadableTree, RecursionError) as error:
         # a version of the library that this was not written for
         raise ExpressionProblems((problem_at(text, 0, f"can't be analysed: {error}"),)) from None
@@ -219,6 +218,7 @@ def _analysed(text: str, program: cel.Expression) -> Expression:
         lists=frozenset(names.lists),
         list_places={name: (place.line, place.column) for name, place in places.items()},
         fields=names.fields(),
+        weight=weight_of(tree, names.works),
         _program=program,
         _names=names,
     )

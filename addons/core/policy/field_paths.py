@@ -125,7 +125,7 @@ class FieldPath:
 
 def _is_misshapen(value: Json, step: _Step) -> bool:
     """Tell whether a value that the step can't be taken in has anything in it that could be meant."""
-    if value is None or value == {} or value == []:
+    if value is None or (isinstance(value, (dict, list)) and not value):
         return False
     return isinstance(step, _Key) or not isinstance(value, list)
 

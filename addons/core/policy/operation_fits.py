@@ -64,6 +64,7 @@ class Operations:
             for name in self.names
             for operation in catalogue.by_name(name)
         }
+        self.by_text = {f"{version}.{name}": (version, name) for version, name in self.by_key}
         self.tags = frozenset(catalogue.tags())
         self.versions = frozenset(version for version, _ in self.by_key)
         self._by_tag: dict[str, set[OperationKey]] = {}
@@ -107,9 +108,10 @@ def compile_op(
 def _fitting(
     tests: Mapping[str, frozenset[str]], effect: Effect, operations: Operations
 ) -> tuple[frozenset[OperationKey], frozenset[OperationKey]]:
-    keys = set(operations.by_key)
     if "name" in tests:
-        keys = {key for key in keys if f"{key[0]}.{key[1]}" in tests["name"]}
+        keys = {operations.by_text[name] for name in tests["name"] if name != UNKNOWN}
+    else:
+        keys = set(operations.by_key)
     if "tags" in tests:
         keys &= operations.with_tags(tests["tags"])
     if "version" in tests:

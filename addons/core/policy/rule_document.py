@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from addons.core.model import Effect
 from addons.core.policy.matchers import (
@@ -26,6 +26,8 @@ from addons.core.yaml_source import complaint
 class Who(PolicySection):
     """Whose calls. All given fields must fit; a field with several values fits by any of them."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     groups: Matcher | None = None
     """Of the token's groups, any: `[agents, team-*]`."""
     subject: Matcher | None = None
@@ -36,7 +38,7 @@ class Who(PolicySection):
     """For whom the caller works: `*@example.com`."""
     actor: Matcher | None = None
     """Subjects of the token's `act` chain."""
-    claims: Mapping[str, Matcher] = {}
+    claims: Mapping[str, Matcher] = Field(default={}, json_schema_extra={"minProperties": 1})
     """By the claim's name."""
 
 
@@ -69,15 +71,17 @@ _SIZE_TEST = re.compile(r"\s*(<=|>=|<|>)\s*(\S+)\s*")
 class Http(PolicySection):
     """What the request looks like, where the operation does not say it all."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     host: Texts | None = None
     """`api.datadoghq.eu`, `*.datadoghq.eu`."""
     method: Texts | None = None
     """`GET`, `[PUT, PATCH]`."""
     path: Texts | None = None
     """Globs on the path's one normal form; `*` stays in a segment, `**` is any number of them."""
-    query: Mapping[str, Matcher] = {}
+    query: Mapping[str, Matcher] = Field(default={}, json_schema_extra={"minProperties": 1})
     """By the parameter's name."""
-    headers: Mapping[str, Matcher] = {}
+    headers: Mapping[str, Matcher] = Field(default={}, json_schema_extra={"minProperties": 1})
     """By the header's name."""
     size: str | None = None
     """Of the decoded body: `<=64KiB`, `>1MiB`."""
@@ -177,6 +181,10 @@ class Time(PolicySection):
 EffectName = Annotated[Effect, Field(strict=False)]
 
 
+def _says_something(value: object) -> bool:
+    return bool(value.model_fields_set if isinstance(value, PolicySection) else value)
+
+
 class Rule(PolicySection):
     """What it matches is ANDed; what is left out matches anything."""
 
@@ -187,9 +195,9 @@ class Rule(PolicySection):
     who: Who = Who()
     op: Op | None = None
     http: Http = Http()
-    body: Mapping[str, DocumentMatcher] = {}
+    body: Mapping[str, DocumentMatcher] = Field(default={}, json_schema_extra={"minProperties": 1})
     """What the request's JSON body says, by dotted path: `options.notify_no_data`."""
-    target: Mapping[str, DocumentMatcher] = {}
+    target: Mapping[str, DocumentMatcher] = Field(default={}, json_schema_extra={"minProperties": 1})
     """What the resource says as Datadog holds it now, by dotted path. It is read when the rule is decided."""
     when: Text | None = None
     """A CEL expression over body, target, request, op, identity, lists and now."""
@@ -207,8 +215,19 @@ class Rule(PolicySection):
     """Told to the agent with a refusal."""
     approval: Approval | None = None
 
+    def _check_nothing_is_empty(self) -> None:
+        """What is there and says nothing would fit every call, and can't have been meant."""
+        for name in ("who", "http", "body", "target"):
+            if name in self.model_fields_set and not _says_something(getattr(self, name)):
+                raise complaint(f"{name} asks nothing, so it would fit every call", f"leave {name} out")
+        for name, within in (("who", self.who), ("http", self.http)):
+            for key in within.model_fields_set:
+                if not _says_something(getattr(within, key)):
+                    raise complaint(f"{name}.{key} asks nothing, so it would fit every call", "leave it out")
+
     @model_validator(mode="after")
     def _fits_its_effect(self) -> Self:
+        self._check_nothing_is_empty()
         if self.effect is Effect.DENY:
             idle = [key for key in ("credential", "mask", "limit") if getattr(self, key) is not None]
             if idle:

@@ -94,15 +94,17 @@ class ValueTest:
             texts = frozenset(scalar for scalar in self.scalars if isinstance(scalar, str))
             if self.scalars:
                 self._text_test = texts.__contains__
-        # 1 == True == 1.0 in Python, and not in a policy
-        self._others = frozenset((type(value), value) for value in self.scalars if not isinstance(value, str))
+        # True == 1 in Python, and neither in JSON nor in a policy; 1 and 1.0 are one number, as in a document
+        self._others = frozenset(
+            (isinstance(value, bool), value) for value in self.scalars if not isinstance(value, str)
+        )
 
     def accepts(self, value: Scalar) -> bool:
         if isinstance(value, str):
             return self.absent is not True if self._text_test is None else self._text_test(value)
         if self._text_test is None:
             return self.absent is not True
-        return (type(value), value) in self._others
+        return (isinstance(value, bool), value) in self._others
 
     def without_value(self, effect: Effect, lacking: Fit) -> Fit:
         """How a request without the value fits; `lacking` where the rule doesn't say."""

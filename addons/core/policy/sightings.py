@@ -189,7 +189,7 @@ class Sightings:
         use.add(sighting, in_detail=operation.risks == {Risk.WRITE})
 
     def twins(self) -> list[tuple[str, ...]]:
-        """List groups that have the same members, so that what was seen can't tell which of them a habit is of."""
+        """List groups that have the same members, so that nothing tells which of them a habit is of."""
         groups: dict[tuple[str, frozenset[Who]], list[str]] = {}
         for (issuer, group), members in sorted(self.members.items()):
             groups.setdefault((issuer, frozenset(members)), []).append(group)

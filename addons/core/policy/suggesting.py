@@ -116,9 +116,12 @@ def propose(sightings: Sightings, catalogue: OperationCatalogue, enough: Enough)
 
 
 def _grants(sightings: Sightings, key: OperationKey, enough: Enough, *, generous: bool) -> Iterator[_Grant]:
-    """Find who has the habit. The smallest group goes first, so that what one team does isn't given to all (of
-    two with the same members the one with the longer name, which tends to say more); a group gets what at least half of its members do (more than half, unless `generous`), or five of them;
-    else those members get it who do it often enough by themselves.
+    """Find who has the habit.
+
+    The smallest group goes first, so that what one team does isn't given to all; of two with the same members
+    the one with the longer name, which tends to say more. A group gets what at least half of its members do
+    (more than half, unless `generous`), or five of them; else those members get it who do it often enough by
+    themselves.
     """
     operation, remaining = sightings.operations[key], dict(sightings.uses[key])
     several = len(sightings.issuers) > 1

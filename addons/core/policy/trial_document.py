@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from addons.core.model import Reason
 from addons.core.policy.matchers import Identifier, PolicySection, Text, one_as_list
 from addons.core.policy.request import LogLevel
 from addons.core.policy.rule_document import EffectName, Mask
 from addons.core.quantities import Size
+
+AnyJson = Annotated[object, WithJsonSchema({"type": ["object", "array", "string", "number", "boolean"]})]
+"""Anything but null, which would be a key without a value."""
 
 
 class GivenWho(PolicySection):
@@ -47,9 +50,9 @@ class Given(PolicySection):
     """By name: one text, or several where it stands there several times."""
     headers: Mapping[str, Annotated[tuple[str, ...], BeforeValidator(one_as_list)]] = {}
     """As `query`."""
-    body: object = None
+    body: AnyJson = None
     """The JSON body, as YAML."""
-    target: object = None
+    target: AnyJson = None
     """The resource as Datadog would hold it, as YAML; left out, it can't be read."""
     at: Text | None = None
     """A date and time with its offset: `2026-03-02T10:00:00+01:00`."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from dataclasses import dataclass
+
+from addons.core.json_document import fold_key
 
 _MAX_TEXT = 1024
 _MAX_SEGMENTS = 64
@@ -71,12 +72,8 @@ def parse_json_path(text: str) -> JsonPath:
 
 
 def fold(name: str) -> str:
-    """Give the form in which names and keys are compared: NFKC, then without case."""
-    return name.lower() if name.isascii() else _normal(_normal(name).casefold())
-
-
-def _normal(name: str) -> str:
-    return unicodedata.normalize("NFKC", name)
+    """Give the form in which names and keys are compared: what no reader of JSON tells apart is one key."""
+    return fold_key(name)
 
 
 def _segment(text: str, start: int) -> tuple[Segment, int]:

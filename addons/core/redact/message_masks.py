@@ -89,7 +89,8 @@ def _parsed(paths: frozenset[str]) -> frozenset[JsonPath]:
 
 def _readings(path: JsonPath) -> Iterable[JsonPath]:
     """Give a path, and what it means where one thing stands in place of a list of them: Datadog lists users
-    under `$.data[*].attributes`, and shows a single one under `$.data.attributes`. A rule on reads means both.
+    under `$.data[*].attributes`, and shows a single one under `$.data.attributes`. A rule on reads means
+    both.
     """
     yield path
     into_lists = [

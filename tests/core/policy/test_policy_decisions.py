@@ -99,6 +99,8 @@ def asks(*query: tuple[str, str]) -> PolicyRequest:
         ("http: {host: '*.DATADOGHQ.com'}", request(), True, True, True),
         ("http: {method: [get]}", request(), True, True, True),
         ("http: {method: POST}", request(), False, False, False),
+        ("http: {method: GET}", request(method="HEAD"), True, True, True),
+        ("http: {method: HEAD}", request(), False, False, False),
         ("http: {path: '/api/*/monitors/*'}", request(), True, True, True),
         ("http: {path: '/api/*'}", request(), False, False, False),
         ("http: {path: '/api/**'}", request(), True, True, True),
@@ -116,7 +118,7 @@ def asks(*query: tuple[str, str]) -> PolicyRequest:
         ("op: {risk: [destructive]}", request("DeleteUser"), False, False, True),
         ("op: {risk: [destructive, privileged]}", request("DeleteUser"), True, True, True),
         # an operation that the catalogue doesn't know
-        ("who: {}", request(None), False, False, True),
+        ("http: {method: GET}", request(None), False, False, True),
         ("op: {risk: [read]}", request(None), False, False, True),
         ("op: {name: [GetMonitor]}", request(None), False, False, True),
         ("op: {name: [unknown]}", request(None), True, True, True),

@@ -150,3 +150,25 @@ rules:
     )
     assert policy(text).decide(asked).permitted
     assert not policy(text).decide(request("DeleteMonitor", body=Seen({"tags": ["env:dev"]}))).permitted
+
+
+@pytest.mark.parametrize(
+    ("tags", "matcher", "allow", "deny"),
+    [
+        (["env:prod"], "{any: ['env:prod']}", True, True),
+        # Datadog may take these for env:prod, so they are denied with it and not allowed as it
+        (["ENV:Prod"], "{any: ['env:prod']}", False, True),
+        (["env:prod "], "{any: ['Env:*']}", False, True),
+        (["ENV:Prod"], "{none: ['env:prod']}", False, True),
+        (["env:prod"], "{none: ['env:prod']}", False, False),
+        (["env:dev"], "{none: ['env:prod']}", True, True),
+        (["a", "A"], "{all: [a]}", False, True),
+    ],
+)
+def test_tags_are_read_as_they_stand_and_as_datadog_may(
+    tags: list[Json], matcher: str, allow: bool, deny: bool
+) -> None:
+    asked = update(Seen({"tags": tags}))
+    assert fit("allow", f"body: {{tags: {matcher}}}", asked) is allow
+    assert fit("deny", f"body: {{tags: {matcher}}}", asked) is deny
+    assert fit("require_approval", f"body: {{tags: {matcher}}}", asked) is deny

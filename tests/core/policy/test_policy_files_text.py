@@ -57,6 +57,11 @@ def problems(*texts: str) -> list[str]:
         ("op: {name: CreateMonitor}\n    body: {a: {any: [lists.prd]}}", "6:22", "no list is called 'prd'"),
         ("op: {name: GetMonitor}\n    body: {a: x}", "6:5", "send no body"),
         ("op: {name: SubmitLog}\n    target: {a: x}", "6:5", "can't be read"),
+        ("body: {a: {is: lists.prd}}", "5:20", "in: lists.prd"),
+        # what asks nothing
+        ("who: {}", "3:5", "who asks nothing"),
+        ("http: {query: {}}", "3:5", "http.query asks nothing"),
+        ("body: {}", "3:5", "body asks nothing"),
         # expressions, at their place in the file
         ("when: body.a ==", "5:19", "ends too early"),
         ("when: 'nope == 1'", "5:12", "nope"),
@@ -209,3 +214,16 @@ def test_a_list_of_another_file_can_be_named_and_ones_own_goes_first() -> None:
     assert "sre" in policy(own, other).rules[0].canonical
     (found,) = problems(rule, other, other.replace("agents", "sre"))  # which of the two is meant?
     assert "no list is called 'g'" in found
+
+
+@pytest.mark.parametrize("matcher", ["http: {query: {q: {is: 'x*'}}}", "body: {q: {in: [x, 'y?']}}"])
+def test_what_looks_like_a_glob_and_is_none_is_warned_of(matcher: str) -> None:
+    (warning,) = policy(f"- {{id: a, effect: deny, {matcher}}}").warnings
+    assert "stand for themselves" in warning.message
+
+
+def test_a_resource_that_some_of_the_operations_do_not_show_is_warned_of() -> None:
+    rule = "- {id: a, effect: deny, op: {name: [DeleteMonitor, SubmitLog]}, target: {a: x}}"
+    (warning,) = policy(rule).warnings
+    assert warning.message == "can't be read of SubmitLog"
+    assert policy(rule.replace(", SubmitLog", ", CreateMonitor")).warnings == ()

@@ -36,6 +36,38 @@ def test_a_decision_names_the_rules_whose_every_field_fits(found: list[Rule], as
     assert shadows == {hit.rule for hit in explained.decision.shadow if not hit.is_error}
 
 
+SEGMENTS = st.sampled_from(["api", "v1", "v2", "monitor", "a%40b", "a@b", "*", "1"])
+PATHS = st.lists(SEGMENTS, max_size=5).map(lambda parts: "/" + "/".join(parts))
+GLOBS = st.lists(SEGMENTS | st.sampled_from(["**", "v*", "?"]), max_size=5).map(
+    lambda parts: "/" + "/".join(parts)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(GLOBS | st.just("**/1"), min_size=1, max_size=3), max_size=6), PATHS, st.booleans())
+def test_no_rule_is_passed_over_for_its_path(found: list[list[str]], path: str, ends_in_slash: bool) -> None:
+    made_of: list[Rule] = [
+        {"id": f"r{n}", "effect": "allow", "http": {"path": globs}} for n, globs in enumerate(found)
+    ]
+    path += "/" if ends_in_slash else ""
+    explained = made([made_of]).explain(request(path=path))
+    assert [trace.rule for trace in explained.rules if trace.fits] == list(explained.decision.rules)
+
+
+def test_a_body_weighs_as_much_as_the_rules_that_may_read_it() -> None:
+    found = policy("""
+- {id: allow, effect: allow}
+- {id: a, effect: deny, op: {name: CreateMonitor}, body: {a: x, b: x}}
+- {id: b, effect: deny, op: {name: DeleteMonitor}, when: "body.a == 'x'"}
+- {id: c, effect: deny, op: {name: SubmitLog}, when: "body.a.exists(a, body.b.exists(b, a + b == 'x'))"}
+""")
+    names = ("GetMonitor", "CreateMonitor", "DeleteMonitor", "SubmitLog")
+    none, matchers, expression, loops = (found.body_weight(request(name)) for name in names)
+    assert none == 0
+    assert matchers == 2
+    assert matchers < expression < loops
+
+
 def test_the_limits_of_a_call_are_counted_under_its_own_key() -> None:
     limits = {"mine": {"key": ["identity.subject"], "rate": "3/1m"}}
     allow = {"id": "a", "effect": "allow", "limit": "mine"}

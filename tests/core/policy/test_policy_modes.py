@@ -79,6 +79,24 @@ def test_observing_lets_pass_tells_the_verdict_and_ends_on_its_date(
     assert enforced.permitted is (withheld is Effect.ALLOW)
 
 
+def test_observing_keeps_masks_and_credential() -> None:
+    text = f"""version: 1
+profile: observe
+observe_until: 2026-12-31
+rules:
+  - id: ask
+    effect: require_approval
+    {ASK}
+    credential: readonly
+    mask: {{forward: {{detect: [secrets]}}, response: {{json: ["$.a"]}}}}
+"""
+    decision = policy(text).decide(request(at=BEFORE))
+    assert decision.permitted
+    assert decision.credential == "readonly"
+    assert decision.mask_forward == Masks(frozenset({"secrets"}))
+    assert decision.mask_response == Masks(json=frozenset({"$.a"}))
+
+
 def test_observing_in_one_file_is_observing_in_all_until_the_earliest_end() -> None:
     plain = "version: 1\nrules: [{id: r, effect: deny}]\n"
     later = OBSERVING.replace("12-31", "12-31T12:00:00+00:00").replace("id: ", "id: x-")

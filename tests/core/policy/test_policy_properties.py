@@ -92,6 +92,7 @@ def rules(draw: st.DrawFn, effects: tuple[str, ...] = ("allow", "deny", "require
     if draw(st.booleans()):
         rule["http"] = {"query": {"force": draw(MATCHERS)}}
     rule |= draw(extras())
+    rule = {key: value for key, value in rule.items() if value != {}}  # what asks nothing is refused
     if "body" in rule and rule["effect"] == "allow":
         rule.pop("op", None)  # a rule of reads that asks for a body is refused
     if rule["effect"] == "require_approval":
