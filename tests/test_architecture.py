@@ -83,7 +83,7 @@ IMPURE = {
     *("subprocess", "sys", "tempfile", "threading", "time", "typer", "uuid"),
 }
 # A calendar is pure; only asking it for the present is not.
-CALENDAR_ONLY = {"core/policy/schedule.py", "core/policy/when.py"}
+CALENDAR_ONLY = {"core/policy/conditions/schedule.py", "core/policy/conditions/when.py"}
 
 
 @cache

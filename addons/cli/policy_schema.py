@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from addons.cli.errors import told_plainly
-from addons.core.policy.schema import schema_text
+from addons.core.policy.forms.schema import schema_text
 from addons.store.policy_files import read_catalogue
 
 OutputOption = Annotated[

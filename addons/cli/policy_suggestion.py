@@ -10,11 +10,11 @@ from addons.core.model import Risk
 from addons.core.policy import PolicySet
 from addons.core.policy.backtesting import NotHeld, judge
 from addons.core.policy.request import Decision, Reads
-from addons.core.policy.sightings import Sighting, Sightings
-from addons.core.policy.suggested_conditions import Enough
-from addons.core.policy.suggested_review import Review
-from addons.core.policy.suggested_text import Case, Writer
-from addons.core.policy.suggesting import Proposal, propose
+from addons.core.policy.suggesting.sightings import Sighting, Sightings
+from addons.core.policy.suggesting.suggest import Proposal, propose
+from addons.core.policy.suggesting.suggested_conditions import Enough
+from addons.core.policy.suggesting.suggested_review import Review
+from addons.core.policy.suggesting.suggested_text import Case, Writer
 from addons.core.yaml_source import ProblemsError
 from addons.start_problems import GatewayProblem
 from addons.store.recorded_requests import RecordedCall, RecordedCalls

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from addons.core.model import Effect, Reason
-from addons.core.policy.operation_fits import OperationCatalogue
+from addons.core.policy.compiling.operation_fits import OperationCatalogue
 from addons.core.policy.request import (
     Allowance,
     Decision,

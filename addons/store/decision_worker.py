@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from addons.core.policy import Decision, PolicyRequest, PolicySet
-from addons.core.policy.operation_fits import OperationCatalogue
+from addons.core.policy.compiling.operation_fits import OperationCatalogue
 from addons.core.policy.request import Reads
 from addons.store.decision_frames import (
     ANSWER_LENGTH,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from addons.core.catalogue import Catalogue, CatalogueError
 from addons.core.policy import PolicySet, TestOutcome
-from addons.core.policy.operation_fits import OperationCatalogue
+from addons.core.policy.compiling.operation_fits import OperationCatalogue
 from addons.core.yaml_source import Position, Problem, ProblemsError
 from addons.store.config_file import read_text
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from addons.core.model import Effect, Operation, Reason
+from addons.core.policy.conditions.limits import UnusableKey
 from addons.core.policy.index import Candidate, Candidates, missing_evidence
-from addons.core.policy.limits import UnusableKey
 from addons.core.policy.request import Decision, LimitUse, LogLevel, Masks, PolicyRequest, Reads, ShadowHit
 from addons.core.policy.rules import Fit, Rule, RuleError, UnreadableEvidence
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from addons.core.policy.document import PolicyDocument
+from addons.core.policy.conditions.schedule import load_zone, parse_instant
+from addons.core.policy.forms.document import PolicyDocument
 from addons.core.policy.policy_set import PolicySet
-from addons.core.policy.schedule import load_zone, parse_instant
 from addons.core.yaml_form import validate
 from addons.core.yaml_source import Problem, Source, load
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from addons.core.model import Operation
-from addons.core.policy.globs import unescaped_path
-from addons.core.policy.operation_fits import OperationFits, OperationKey
+from addons.core.policy.compiling.operation_fits import OperationFits, OperationKey
+from addons.core.policy.conditions.globs import unescaped_path
 from addons.core.policy.request import Decision, PolicyRequest, Reads
 from addons.core.policy.rules import Condition, Fit, GroupsTest, Rule, RuleError, UnreadableEvidence
 

@@ -7,17 +7,17 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from addons.core.model import Effect, Reason
-from addons.core.policy.compile_names import compile_names, observe_until
-from addons.core.policy.compiling import canonical, compile_rules
+from addons.core.policy.compiling.compile_names import compile_names, observe_until
+from addons.core.policy.compiling.compile_rules import canonical, compile_rules
+from addons.core.policy.compiling.operation_fits import OperationCatalogue, Operations
+from addons.core.policy.compiling.policy_file import PolicyFile
 from addons.core.policy.decide import decide, wanted
-from addons.core.policy.document import PolicyDocument
 from addons.core.policy.explaining import Explanation, explain
+from addons.core.policy.forms.document import PolicyDocument
+from addons.core.policy.forms.trial_document import TestCase
 from addons.core.policy.index import CompiledRule, RuleIndex
-from addons.core.policy.operation_fits import OperationCatalogue, Operations
-from addons.core.policy.policy_file import PolicyFile
 from addons.core.policy.request import Decision, Masks, PolicyRequest, Reads
 from addons.core.policy.rules import Fit, Rule
-from addons.core.policy.trial_document import TestCase
 from addons.core.policy.trials import TestOutcome, Trial, prepare
 from addons.core.yaml_form import validate
 from addons.core.yaml_source import Problem, ProblemsError, did_you_mean, load

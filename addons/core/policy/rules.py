@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from addons.core.model import Effect, Json, Principal
-from addons.core.policy.globs import TextTest, compile_globs
-from addons.core.policy.limits import Limit
-from addons.core.policy.matchers import Comparison, Scalar
+from addons.core.policy.conditions.globs import TextTest, compile_globs
+from addons.core.policy.conditions.limits import Limit
+from addons.core.policy.forms.matchers import Comparison, Scalar
+from addons.core.policy.forms.rule_document import Approval
 from addons.core.policy.request import LogLevel, Masks, PolicyRequest, Reads
-from addons.core.policy.rule_document import Approval
 from addons.core.yaml_source import Position
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import cast
 
 from addons.core.model import Actor, Json, Operation, Principal
-from addons.core.policy.operation_fits import UNKNOWN, OperationCatalogue
-from addons.core.policy.policy_file import PolicyFile
+from addons.core.policy.compiling.operation_fits import UNKNOWN, OperationCatalogue
+from addons.core.policy.compiling.policy_file import PolicyFile
+from addons.core.policy.conditions.schedule import BadSchedule, parse_instant
+from addons.core.policy.forms.rule_document import Mask
+from addons.core.policy.forms.trial_document import Expect, Given, GivenWho
 from addons.core.policy.request import Decision, Evidence, PolicyRequest, Seen, Unreadable
-from addons.core.policy.rule_document import Mask
-from addons.core.policy.schedule import BadSchedule, parse_instant
-from addons.core.policy.trial_document import Expect, Given, GivenWho
 from addons.core.yaml_source import Path, Position, Problem, did_you_mean
 
 NOON = "2026-01-07T12:00:00Z"

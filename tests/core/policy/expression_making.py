@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from addons.core.policy.expressions import ExpressionError, compile_expression
+from addons.core.policy.cel.expressions import ExpressionError, compile_expression
 
 CALL: Mapping[str, Any] = {
     "request": {

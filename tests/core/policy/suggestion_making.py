@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from addons.core.model import Json, Operation, Principal
 from addons.core.policy import PolicyRequest, PolicySet
 from addons.core.policy.request import Evidence, Seen
-from addons.core.policy.sightings import Sighting, Sightings
-from addons.core.policy.suggested_conditions import Enough
-from addons.core.policy.suggested_text import Writer
-from addons.core.policy.suggesting import Proposal, propose
+from addons.core.policy.suggesting.sightings import Sighting, Sightings
+from addons.core.policy.suggesting.suggest import Proposal, propose
+from addons.core.policy.suggesting.suggested_conditions import Enough
+from addons.core.policy.suggesting.suggested_text import Writer
 from addons.store.policy_files import read_catalogue
 
 DAY = 86_400.0

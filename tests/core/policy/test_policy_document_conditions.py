@@ -9,8 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from addons.core.model import Effect, Json
-from addons.core.policy.document_conditions import JsonTest, document_condition
-from addons.core.policy.field_paths import parse_field_path
+from addons.core.policy.conditions.document_conditions import JsonTest, document_condition
+from addons.core.policy.conditions.field_paths import parse_field_path
 from addons.core.policy.request import PolicyRequest, Reads, Seen, Unreadable
 from addons.core.policy.rules import Fit, RuleError, UnreadableEvidence
 from tests.core.policy.policy_making import request

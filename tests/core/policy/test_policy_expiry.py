@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from addons.core.policy.conditions.schedule import parse_instant
 from addons.core.policy.expiry import date_warnings
-from addons.core.policy.schedule import parse_instant
 from tests.core.policy.policy_making import policy
 
 OBSERVING = "version: 1\nprofile: observe\nobserve_until: 2026-12-31\nrules: [{id: a, effect: allow}]\n"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from addons.core.json_document import UnreadableDocument, parse_document
-from addons.core.policy.document_survey import UnfitDocument, survey
+from addons.core.policy.cel.document_survey import UnfitDocument, survey
 from tests.core.policy.expression_making import evaluate, why
 
 
@@ -78,7 +78,7 @@ def test_a_list_of_a_thousand_can_be_mapped() -> None:
 HOSTILE = """
 import json, sys
 from addons.core.json_document import parse_document
-from addons.core.policy.expressions import ExpressionError, compile_expression
+from addons.core.policy.cel.expressions import ExpressionError, compile_expression
 
 def nested(opening, closing, levels=64):
     return opening * levels + closing * levels

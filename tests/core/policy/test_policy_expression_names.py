@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.core.json_document import fold_key
-from addons.core.policy.document_survey import misspelt_key
-from addons.core.policy.expression_tree import UnreadableTree, read_tree
-from addons.core.policy.expressions import (
+from addons.core.policy.cel.document_survey import misspelt_key
+from addons.core.policy.cel.expression_tree import UnreadableTree, read_tree
+from addons.core.policy.cel.expressions import (
     compile_expression,
 )
 from tests.core.policy.expression_making import CALL, evaluate, why

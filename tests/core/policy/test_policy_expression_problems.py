@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.core.policy.expressions import (
+from addons.core.policy.cel.expressions import (
     ExpressionError,
     ExpressionProblem,
     ExpressionProblems,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from addons.core.json_document import fold_key
 from addons.core.model import Json
-from addons.core.policy.field_paths import BadFieldPath, Found, MisspeltKey, parse_field_path
+from addons.core.policy.conditions.field_paths import BadFieldPath, Found, MisspeltKey, parse_field_path
 
 DOCUMENT: Json = {
     "type": "metric alert",

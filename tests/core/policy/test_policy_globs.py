@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.core.policy.globs import compile_glob, compile_globs, compile_path_globs
+from addons.core.policy.conditions.globs import compile_glob, compile_globs, compile_path_globs
 
 
 @given(st.text("ab*?", max_size=8), st.text("ab\n", max_size=8))

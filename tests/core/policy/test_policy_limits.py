@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.core.policy.limits import BadLimit, UnusableKey, compile_limit, parse_allowance, parse_key
+from addons.core.policy.conditions.limits import (
+    BadLimit,
+    UnusableKey,
+    compile_limit,
+    parse_allowance,
+    parse_key,
+)
 from addons.core.policy.request import Allowance, LimitUse, PolicyRequest
 from tests.core.policy.policy_making import principal, request
 

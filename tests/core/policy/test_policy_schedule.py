@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.core.policy.rules import Fit, RuleError
-from addons.core.policy.schedule import (
+from addons.core.policy.conditions.schedule import (
     DAYS,
     BadSchedule,
     Window,
@@ -18,6 +17,7 @@ from addons.core.policy.schedule import (
     parse_instant,
     schedule_condition,
 )
+from addons.core.policy.rules import Fit, RuleError
 from tests.core.policy.policy_making import request
 
 PARIS = "Europe/Paris"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from addons.core.model import Json
 from addons.core.policy.request import Evidence, Seen, Unreadable
-from addons.core.policy.sightings import mentions
+from addons.core.policy.suggesting.sightings import mentions
 from tests.core.policy.suggestion_making import daily, policy, proposals, sighting
 
 BODY: Json = {"name": "x", "options": {"a": 1}, "message": "see @slack-ops, @ana@example.com"}

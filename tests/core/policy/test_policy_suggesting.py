@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from addons.core.catalogue import Catalogue
 from addons.core.model import Effect, Json
-from addons.core.policy.sightings import Sighting, Sightings, why_left_out
-from addons.core.policy.suggested_review import Review
-from addons.core.policy.suggested_text import Writer
-from addons.core.policy.suggesting import Kind, kind_of
+from addons.core.policy.suggesting.sightings import Sighting, Sightings, why_left_out
+from addons.core.policy.suggesting.suggest import Kind, kind_of
+from addons.core.policy.suggesting.suggested_review import Review
+from addons.core.policy.suggesting.suggested_text import Writer
 from tests.core.policy.suggestion_making import (
     CATALOGUE,
     daily,

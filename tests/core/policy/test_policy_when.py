@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from addons.core.policy.expressions import compile_expression
+from addons.core.policy.cel.expressions import compile_expression
+from addons.core.policy.conditions.when import when_condition
 from addons.core.policy.request import PolicyRequest, Reads, Seen, Unreadable
 from addons.core.policy.rules import Fit, RuleError, UnreadableEvidence
-from addons.core.policy.when import when_condition
 from tests.core.policy.policy_making import principal, request
 
 LISTS = {"prod": ("env:prod",)}

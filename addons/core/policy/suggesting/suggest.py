@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from addons.core.model import Operation, Risk
-from addons.core.policy.operation_fits import OperationCatalogue
-from addons.core.policy.sightings import OperationKey, Sightings, Use, Who
-from addons.core.policy.suggested_conditions import Enough, conditions
+from addons.core.policy.compiling.operation_fits import OperationCatalogue
+from addons.core.policy.suggesting.sightings import OperationKey, Sightings, Use, Who
+from addons.core.policy.suggesting.suggested_conditions import Enough, conditions
 
 MIN_FAMILY = 3
 MANY_MEMBERS = 5

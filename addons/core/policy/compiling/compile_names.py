@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from addons.core.policy.limits import BadLimit, Limit, compile_limit
-from addons.core.policy.policy_file import PolicyFile
-from addons.core.policy.schedule import BadSchedule, parse_instant
+from addons.core.policy.compiling.policy_file import PolicyFile
+from addons.core.policy.conditions.limits import BadLimit, Limit, compile_limit
+from addons.core.policy.conditions.schedule import BadSchedule, parse_instant
 
 
 def compile_names(files: Sequence[PolicyFile]) -> None:

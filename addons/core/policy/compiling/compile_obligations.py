@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from addons.core.policy import rule_document
-from addons.core.policy.limits import Limit
-from addons.core.policy.policy_file import PolicyFile
+from addons.core.policy.compiling.policy_file import PolicyFile
+from addons.core.policy.conditions.limits import Limit
+from addons.core.policy.forms import rule_document
 from addons.core.policy.request import Masks
 from addons.core.redact.json_paths import BadJsonPath, parse_json_path
 from addons.core.redact.selection import detector_names

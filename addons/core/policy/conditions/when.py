@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
 from addons.core.model import Json
-from addons.core.policy.expressions import Expression, ExpressionError
+from addons.core.policy.cel.expressions import Expression, ExpressionError
 from addons.core.policy.request import PolicyRequest, Reads, Unreadable
 from addons.core.policy.rules import Fit, RuleError, UnreadableEvidence
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from addons.core.policy import rule_document
-from addons.core.policy.compile_head import check_exact, expanded_values
-from addons.core.policy.document_conditions import JsonTest, document_condition
-from addons.core.policy.expressions import ExpressionProblems, compile_expression
-from addons.core.policy.field_paths import BadFieldPath, parse_field_path
-from addons.core.policy.matchers import DocumentComparison
-from addons.core.policy.policy_file import PolicyFile
+from addons.core.policy.cel.expressions import ExpressionProblems, compile_expression
+from addons.core.policy.compiling.compile_head import check_exact, expanded_values
+from addons.core.policy.compiling.policy_file import PolicyFile
+from addons.core.policy.conditions.document_conditions import JsonTest, document_condition
+from addons.core.policy.conditions.field_paths import BadFieldPath, parse_field_path
+from addons.core.policy.conditions.schedule import BadSchedule, compile_schedule, schedule_condition
+from addons.core.policy.conditions.when import when_condition
+from addons.core.policy.forms import rule_document
+from addons.core.policy.forms.matchers import DocumentComparison
 from addons.core.policy.request import Reads
 from addons.core.policy.rules import Condition
-from addons.core.policy.schedule import BadSchedule, compile_schedule, schedule_condition
-from addons.core.policy.when import when_condition
 from addons.core.yaml_source import Path, Problem, did_you_mean
 
 

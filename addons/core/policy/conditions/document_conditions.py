@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from addons.core.model import Effect, Json
-from addons.core.policy.field_paths import FieldPath, MisspeltKey
-from addons.core.policy.globs import TextTest, compile_globs
-from addons.core.policy.matchers import Scalar
+from addons.core.policy.conditions.field_paths import FieldPath, MisspeltKey
+from addons.core.policy.conditions.globs import TextTest, compile_globs
+from addons.core.policy.forms.matchers import Scalar
 from addons.core.policy.request import Evidence, PolicyRequest, Reads, Unreadable
 from addons.core.policy.rules import Fit, RuleError, UnreadableEvidence
 

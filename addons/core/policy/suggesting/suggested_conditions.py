@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from addons.core.policy.sightings import (
+from addons.core.policy.suggesting.sightings import (
     HANDLE_CHARACTERS,
     Bodies,
     Mark,

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from addons.core.policy.matchers import Identifier, PolicySection, Text, Texts
-from addons.core.policy.rule_document import Rule
-from addons.core.policy.trial_document import TestCase
+from addons.core.policy.forms.matchers import Identifier, PolicySection, Text, Texts
+from addons.core.policy.forms.rule_document import Rule
+from addons.core.policy.forms.trial_document import TestCase
 from addons.core.yaml_source import complaint
 
 

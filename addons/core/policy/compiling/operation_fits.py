@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from addons.core.model import Effect, Operation, Risk
-from addons.core.policy import rule_document
-from addons.core.policy.globs import compile_globs, is_pattern
-from addons.core.policy.policy_file import PolicyFile
+from addons.core.policy.compiling.policy_file import PolicyFile
+from addons.core.policy.conditions.globs import compile_globs, is_pattern
+from addons.core.policy.forms import rule_document
 from addons.core.policy.rules import Fit
 from addons.core.yaml_source import Path
 

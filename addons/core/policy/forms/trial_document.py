@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from addons.core.model import Reason
-from addons.core.policy.matchers import Identifier, PolicySection, Text, one_as_list
+from addons.core.policy.forms.matchers import Identifier, PolicySection, Text, one_as_list
+from addons.core.policy.forms.rule_document import EffectName, Mask
 from addons.core.policy.request import LogLevel
-from addons.core.policy.rule_document import EffectName, Mask
 from addons.core.quantities import Size
 
 AnyJson = Annotated[object, WithJsonSchema({"type": ["object", "array", "string", "number", "boolean"]})]

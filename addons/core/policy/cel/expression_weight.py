@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from addons.core.policy.expression_names import Size, Work
-from addons.core.policy.expression_tree import Call, Comprehension, Node, children
+from addons.core.policy.cel.expression_names import Size, Work
+from addons.core.policy.cel.expression_tree import Call, Comprehension, Node, children
 
 # Against a plain matcher, for each byte of a document that is made to be slow; measured.
 PLAIN = 4

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from addons.core.policy import rule_document
-from addons.core.policy.globs import compile_globs, compile_path_globs, is_pattern, path_beginnings
-from addons.core.policy.matchers import Comparison, Scalar
-from addons.core.policy.operation_fits import OperationFits, Operations
-from addons.core.policy.policy_file import PolicyFile
+from addons.core.policy.compiling.operation_fits import OperationFits, Operations
+from addons.core.policy.compiling.policy_file import PolicyFile
+from addons.core.policy.conditions.globs import compile_globs, compile_path_globs, is_pattern, path_beginnings
+from addons.core.policy.forms import rule_document
+from addons.core.policy.forms.matchers import Comparison, Scalar
 from addons.core.policy.rules import (
     Condition,
     Fit,

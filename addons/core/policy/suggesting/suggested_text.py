@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from addons.core.model import Operation
 from addons.core.policy.backtesting import Tally
-from addons.core.policy.globs import is_pattern
-from addons.core.policy.operation_fits import OperationCatalogue
+from addons.core.policy.compiling.operation_fits import OperationCatalogue
+from addons.core.policy.conditions.globs import is_pattern
 from addons.core.policy.request import Decision
-from addons.core.policy.sightings import MAX_EXAMPLES, Use, Who
-from addons.core.policy.suggesting import Grantee, Kind, Proposal
+from addons.core.policy.suggesting.sightings import MAX_EXAMPLES, Use, Who
+from addons.core.policy.suggesting.suggest import Grantee, Kind, Proposal
 
 _WIDTH = 108
 _NAMED = 4

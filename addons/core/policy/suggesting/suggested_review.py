@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from addons.core.model import Effect
 from addons.core.policy.backtesting import Tally
 from addons.core.policy.request import Decision
-from addons.core.policy.sightings import Sighting, Who, why_left_out
-from addons.core.policy.suggesting import Kind, Proposal, kind_of
+from addons.core.policy.suggesting.sightings import Sighting, Who, why_left_out
+from addons.core.policy.suggesting.suggest import Kind, Proposal, kind_of
 
 _RISKS = {
     Kind.NEVER: "reads keys, or changes who may do what: a person's work, or a rule written by one",

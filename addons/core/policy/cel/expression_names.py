@@ -9,7 +9,7 @@ from enum import Enum, IntEnum
 import re2
 
 from addons.core.json_document import fold_key
-from addons.core.policy.expression_tree import (
+from addons.core.policy.cel.expression_tree import (
     Call,
     Comprehension,
     Ident,

@@ -15,11 +15,11 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from addons.core.model import Effect, Risk
-from addons.core.policy.compile_head import METHODS
-from addons.core.policy.document import PolicyDocument
-from addons.core.policy.limits import COUNTED_BY
-from addons.core.policy.matchers import one_as_list
-from addons.core.policy.operation_fits import UNKNOWN, OperationCatalogue
+from addons.core.policy.compiling.compile_head import METHODS
+from addons.core.policy.compiling.operation_fits import UNKNOWN, OperationCatalogue
+from addons.core.policy.conditions.limits import COUNTED_BY
+from addons.core.policy.forms.document import PolicyDocument
+from addons.core.policy.forms.matchers import one_as_list
 from addons.core.quantities import format_duration
 from addons.core.redact.selection import detector_names
 

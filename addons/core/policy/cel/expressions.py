@@ -19,17 +19,17 @@ from cel_expr_python import cel
 
 from addons.core.json_document import MAX_DEPTH
 from addons.core.model import Json
-from addons.core.policy.document_survey import Survey, UnfitDocument, misspelling, survey
-from addons.core.policy.expression_names import LISTS, Names, Size, read_names
-from addons.core.policy.expression_problems import (
+from addons.core.policy.cel.document_survey import Survey, UnfitDocument, misspelling, survey
+from addons.core.policy.cel.expression_names import LISTS, Names, Size, read_names
+from addons.core.policy.cel.expression_problems import (
     ExpressionProblem,
     ExpressionProblems,
     always_there,
     problem_at,
     problems_of,
 )
-from addons.core.policy.expression_tree import UnreadableTree, read_tree
-from addons.core.policy.expression_weight import weight_of
+from addons.core.policy.cel.expression_tree import UnreadableTree, read_tree
+from addons.core.policy.cel.expression_weight import weight_of
 
 __all__ = [
     "Expression",

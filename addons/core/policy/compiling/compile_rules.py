@@ -6,13 +6,17 @@ import json
 
 from addons.core.catalogue import makes_something_new
 from addons.core.model import Effect, Operation
-from addons.core.policy import rule_document
-from addons.core.policy.compile_documents import compile_documents, compile_time, compile_when
-from addons.core.policy.compile_head import compile_groups, compile_http, compile_who
-from addons.core.policy.compile_obligations import compile_limits, compile_masks
+from addons.core.policy.compiling.compile_documents import (
+    compile_documents,
+    compile_time,
+    compile_when,
+)
+from addons.core.policy.compiling.compile_head import compile_groups, compile_http, compile_who
+from addons.core.policy.compiling.compile_obligations import compile_limits, compile_masks
+from addons.core.policy.compiling.operation_fits import OperationFits, Operations, compile_op
+from addons.core.policy.compiling.policy_file import PolicyFile
+from addons.core.policy.forms import rule_document
 from addons.core.policy.index import GROUPS, CompiledRule
-from addons.core.policy.operation_fits import OperationFits, Operations, compile_op
-from addons.core.policy.policy_file import PolicyFile
 from addons.core.policy.request import Reads
 from addons.core.policy.rules import Condition, Fit, GroupsTest, Rule
 from addons.core.yaml_source import Path

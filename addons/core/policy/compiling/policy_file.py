@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from addons.core.policy.document import PolicyDocument
-from addons.core.policy.globs import compile_globs
-from addons.core.policy.limits import Limit
+from addons.core.policy.conditions.globs import compile_globs
+from addons.core.policy.conditions.limits import Limit
+from addons.core.policy.forms.document import PolicyDocument
 from addons.core.yaml_source import Path, Problem, Source, did_you_mean
 
 _LIST = "lists."

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from addons.core.model import Effect
-from addons.core.policy.matchers import (
+from addons.core.policy.forms.matchers import (
     DocumentMatcher,
     Identifier,
     Matcher,

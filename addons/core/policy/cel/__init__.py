@@ -1,0 +1,1 @@
+"""Expressions: CEL behind one door."""

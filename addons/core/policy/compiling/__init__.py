@@ -1,0 +1,1 @@
+"""Policy files to rules: names looked up, and what can never match."""

@@ -1,0 +1,1 @@
+"""The forms of policy files, and the schema that editors read."""

@@ -1,0 +1,1 @@
+"""A policy out of what was seen."""
