@@ -65,6 +65,7 @@ def test_a_rule_that_opens_nothing_by_a_missing_value_still_takes_another_shape_
         ("/api/v1/x/a%2Ab", "/api/v1/x/a*b", True),
         ("/api/v1/x/a%2ab", "/api/v1/x/a%2ab", True),
         ("/api/v1/x/a%2Ab", "/api/v1/x/a-b", False),
+        ("/api/v1/x/a%3Fb", "/api/v1/x/a-b", False),
         ("/api/v1/x/a?b", "/api/v1/x/a%2ab", True),
         ("/api/v1/x/a*b", "/api/v1/x/a%2a*b", True),
     ],

@@ -13,7 +13,8 @@ from urllib.parse import unquote
 
 type TextTest = Callable[[str], bool]
 
-_STAR = "\0"  # stands for a literal star of a path, which has no NUL
+# stand for a literal star and question mark of a path, which has no control characters
+_LITERAL = {"%2A": "\0", "%2a": "\0", "%3F": "\1", "%3f": "\1"}
 
 
 def is_pattern(glob: str) -> bool:
@@ -47,7 +48,7 @@ def compile_path_globs(globs: Collection[str]) -> TextTest:
     """Make a test of paths in normal form; a slash at the end makes no difference.
 
     `*` and `?` stay within a segment, a segment `**` stands for any number of segments, none included; `%2A`
-    is a star itself. A character is the same escaped or not, in the glob and in the path: `admin@example.com`
+    and `%3F` are a star and a question mark themselves. A character is the same escaped or not, in the glob and in the path: `admin@example.com`
     and `admin%40example.com` are one user to Datadog.
     """
     compiled = tuple(
@@ -70,7 +71,9 @@ def _unescaped(path: str) -> str:
     """Undo the escapes, of which none is a delimiter in a normal form (`request_target.normalise`)."""
     if "%" not in path:
         return path
-    return unquote(path.replace("%2A", _STAR).replace("%2a", _STAR))
+    for escaped, stand_in in _LITERAL.items():
+        path = path.replace(escaped, stand_in)
+    return unquote(path)
 
 
 def path_beginnings(globs: Collection[str]) -> tuple[str, ...]:
