@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+from dataclasses import replace
 from time import time
 
 from mitmproxy import http
@@ -91,10 +92,12 @@ class Policy:
             logger.error("call %s could not be decided on: %s", call.id, error)  # noqa: TRY400 - no traceback
             refuse(flow, call, _UNDECIDED)
             return
-        self._counts.count(decision)
         _tell(call, decision)
         if await self._is_over_a_limit(flow, call, decision):
+            assert call.refusal is not None  # noqa: S101 - it was just refused
+            self._counts.count(replace(decision, effect=Effect.DENY, reason=call.refusal.reason))
             return
+        self._counts.count(decision)
         if not decision.permitted:
             refuse(flow, call, Refusal(403, decision.reason, decision.message, "", decision.rule))
             return

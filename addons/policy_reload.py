@@ -117,7 +117,8 @@ class PolicyReload:
                 await self._look(asked=asked)
             except Exception:
                 logger.exception("the policy could not be read anew")
-                await self._reject(self._done_with, [_UNEXPECTED])
+                with suppress(Exception):  # the warning stands before anything in it can fail
+                    await self._reject(self._done_with, [_UNEXPECTED])
 
     async def _look(self, *, asked: bool) -> None:
         texts = await self._read()
@@ -201,7 +202,7 @@ class PolicyReload:
         """False where it can't be put on record; the files are then looked at again once it can."""
         try:
             await self._journal.append([record])
-        except JournalUnavailable as error:
+        except (JournalUnavailable, RecordRefused) as error:
             self._done_with = None
             if record.kind is RecordKind.POLICY_ACTIVATED:
                 self._stand("the new policy waits, because it can't be put on record", [str(error)])

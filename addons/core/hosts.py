@@ -181,3 +181,9 @@ def domains() -> tuple[str, ...]:
 def registered() -> tuple[DatadogHost, ...]:
     """Every host that is listed by name, so all but the Agent's versioned ones."""
     return tuple(_REGISTERED.values())
+
+
+def examples() -> tuple[str, ...]:
+    """Every name that is listed, and of each kind of the Agent's versioned ones a name that it could be."""
+    versioned = (f"7-67-0-{kind}.agent.{site}" for kind in ("app", "flare") for site in SITES)
+    return (*_REGISTERED, *versioned)

@@ -22,7 +22,7 @@ def validate[M: BaseModel](model: type[M], source: Source) -> M:
 
     """
     try:
-        return model.model_validate(_frozen(source.data))
+        return model.model_validate(frozen(source.data))
     except ValidationError as error:
         found = error.errors(include_url=False)
         misspelt = {
@@ -41,11 +41,12 @@ def validate[M: BaseModel](model: type[M], source: Source) -> M:
         raise ProblemsError(problems) from None
 
 
-def _frozen(data: Json) -> object:
+def frozen(data: Json) -> object:
+    """Give data as the strict forms take it: its lists as tuples."""
     if isinstance(data, dict):
-        return {key: _frozen(value) for key, value in data.items()}
+        return {key: frozen(value) for key, value in data.items()}
     if isinstance(data, list):
-        return tuple(_frozen(item) for item in data)
+        return tuple(frozen(item) for item in data)
     return data
 
 

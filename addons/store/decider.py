@@ -21,14 +21,19 @@ all that rules ask of them. At worst that takes some 10 ms; more is done in anot
 _LARGEST = 8 * 1024 * 1024
 """Bytes of a body up to which rules read it. Datadog's own largest, of logs, have 5 MB."""
 
-_WAITING = 4
-"""Calls of one agent that may wait for the other process. They go one at a time: the agents share it."""
+_AT_ONCE = 8
+"""Calls of one agent that may be with the other process: one is judged, the others wait. Agents share it."""
 
 
 @dataclass(slots=True)
 class _Turn:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: int = 0
+    calls: int = 0
+
+    def check(self) -> None:
+        """Raise WorkerUnavailable where an agent asks for too much at once."""
+        if self.calls > _AT_ONCE:
+            raise WorkerUnavailable("too many large bodies of this agent wait to be judged")
 
 
 class Decider:
@@ -74,10 +79,9 @@ class Decider:
     ) -> Reads | Decision:
         whose = (request.principal.issuer, request.principal.subject)
         turn = self._turns.setdefault(whose, _Turn())
-        if turn.waiting >= _WAITING:
-            raise WorkerUnavailable("too many large bodies of this agent wait to be judged")
-        turn.waiting += 1
+        turn.calls += 1
         try:
+            turn.check()
             async with turn.lock:
                 return await self._worker.judge(policy_set, request, subject.body, subject.content_type)
         except WorkerUnavailable:
@@ -88,8 +92,8 @@ class Decider:
                 raise
             return verdict  # no rule that is enforced reads it
         finally:
-            turn.waiting -= 1
-            if not turn.waiting:
+            turn.calls -= 1
+            if not turn.calls:
                 self._turns.pop(whose, None)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -11,7 +12,7 @@ from addons.core import hosts
 from addons.core.model import Effect, Principal, Reason
 from addons.core.policy import Decision, PolicyRequest, PolicySet
 from addons.core.policy.request import ShadowHit
-from addons.store.decider import Decider
+from addons.store.decider import Decider, read_body
 from addons.store.decision_worker import DecisionWorker, WorkerUnavailable
 from addons.store.policy_files import read_catalogue
 from addons.store.target_reader import Subject, TargetReader
@@ -38,13 +39,15 @@ class Worker:
         self.here: list[str] = []
         self.is_gone = False
 
-    async def judge(self, policy_set: PolicySet, request: PolicyRequest, *_: object) -> Decision:
+    async def judge(
+        self, policy_set: PolicySet, request: PolicyRequest, body: bytes, content_type: str | None
+    ) -> Decision:
         if self.is_gone:
             raise WorkerUnavailable("it is gone")
         self.here.append(request.principal.subject)
         await self.go.wait()
         self.here.remove(request.principal.subject)
-        return policy_set.decide(request)
+        return policy_set.decide(replace(request, body=read_body(body, content_type)))
 
 
 class Judging:
@@ -65,7 +68,7 @@ class Judging:
 
 async def test_one_agent_s_large_bodies_go_one_at_a_time_and_a_few_may_wait() -> None:
     judging = Judging(DENY)
-    calls = [asyncio.create_task(judging.decide(LARGE)) for _ in range(6)]
+    calls = [asyncio.create_task(judging.decide(LARGE)) for _ in range(10)]
     others = [asyncio.create_task(judging.decide(LARGE, "b"))]
     refused, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_EXCEPTION)
     assert all(isinstance(call.exception(), WorkerUnavailable) for call in refused)
@@ -90,6 +93,16 @@ async def test_what_is_small_is_judged_here_and_what_is_too_large_is_not_read(
     judging = Judging(rules)
     judging.worker.is_gone = True
     assert (await judging.decide(body)).reason is reason
+
+
+async def test_a_shadow_rule_refuses_nobody_for_waiting_too_long() -> None:
+    judging = Judging(SHADOW)
+    calls = [asyncio.create_task(judging.decide(LARGE)) for _ in range(10)]
+    await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+    judging.worker.go.set()
+    done = await asyncio.gather(*calls)
+    assert all(decision.permitted for decision in done)
+    assert sum(bool(decision.shadow) for decision in done) == 2  # which could not be told
 
 
 async def test_i1_without_a_judge_only_a_shadow_rule_goes_without_its_answer() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from addons.core.policy.compiling.compile_names import compile_names, observe_un
 from addons.core.policy.compiling.compile_rules import canonical, compile_rules
 from addons.core.policy.compiling.operation_fits import OperationCatalogue, Operations
 from addons.core.policy.compiling.policy_file import PolicyFile
+from addons.core.policy.compiling.salvage import salvaged
 from addons.core.policy.decide import decide, wanted
 from addons.core.policy.explaining import Explanation, explain
 from addons.core.policy.forms.document import PolicyDocument
@@ -23,6 +25,7 @@ from addons.core.yaml_form import validate
 from addons.core.yaml_source import Problem, ProblemsError, did_you_mean, load
 
 _SHOWN_DIGITS = 16
+_LOOKED_AT = 20_000  # pairs of rules, in search of one to warn of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,15 @@ class PolicySet:
         for name, text in files:
             try:
                 source = load(text, name)
+            except ProblemsError as error:
+                problems += error.problems
+                continue
+            try:
                 parsed.append(PolicyFile(source, validate(PolicyDocument, source)))
             except ProblemsError as error:
                 problems += error.problems
+                if (rest := salvaged(source)) is not None:
+                    parsed.append(PolicyFile(*rest))
         all_read = not problems
         operations = Operations(catalogue)
         compile_names(parsed)
@@ -203,19 +212,26 @@ def _twice(compiled: list[CompiledRule]) -> list[Problem]:
 
 
 def _credential_conflicts(compiled: list[CompiledRule]) -> Iterable[Problem]:
-    """Name pairs of rules with different credentials that share an operation.
+    """Name credentials of which rules share an operation, with one pair of rules for each two of them.
 
     One call that fits both is denied. Whether one can is not always plain from the rules, so this warns.
     """
-    naming = [each for each in compiled if each.rule.credential is not None and not each.rule.shadow]
-    for place, one in enumerate(naming):
-        for other in naming[place + 1 :]:
-            if one.rule.credential != other.rule.credential and _share_an_operation(one, other):
-                yield Problem(
-                    one.rule.position,
-                    f"{one.rule.id!r} and {other.rule.id!r} name different credentials and can both match",
-                    "a call that fits both is denied; keep their who or op apart",
-                )
+    naming: dict[str, list[CompiledRule]] = {}
+    for each in compiled:
+        if each.rule.credential is not None and not each.rule.shadow:
+            naming.setdefault(each.rule.credential, []).append(each)
+    for first, second in itertools.combinations(sorted(naming), 2):
+        pairs = ((one, other) for one in naming[first] for other in naming[second])
+        pair = next(
+            (pair for pair in itertools.islice(pairs, _LOOKED_AT) if _share_an_operation(*pair)), None
+        )
+        if pair is not None:
+            one, other = sorted((each.rule for each in pair), key=lambda rule: rule.id)
+            yield Problem(
+                one.position,
+                f"{one.id!r} and {other.id!r} name different credentials and can both match",
+                "a call that fits both is denied; keep their who or op apart",
+            )
 
 
 def _share_an_operation(one: CompiledRule, other: CompiledRule) -> bool:

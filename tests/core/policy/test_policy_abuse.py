@@ -72,7 +72,8 @@ def test_a_rule_that_opens_nothing_by_a_missing_value_still_takes_another_shape_
 )
 def test_an_escape_hides_no_path(glob: str, path: str, is_denied: bool) -> None:
     asked = request("CreateMonitor", path=normalise(path).path)
-    assert (decide(denial(f"http: {{path: '{glob}'}}"), asked).rule == "no") is is_denied
+    rules = f"{ALL}  - {{id: no, effect: deny, http: {{path: '{glob}'}}}}\n"
+    assert (decide(rules, asked).rule == "no") is is_denied
     if not {"*", "?", "%"} & set(glob):
         assert (decide(denial(f"when: 'request.path == \"{glob}\"'"), asked).rule == "no") is is_denied
 

@@ -38,6 +38,9 @@ def problems(*texts: str) -> list[str]:
         ("http: {path: api/v1}", "5:18", "does not begin with '/'"),
         ("http: {path: /api/v**}", "5:18", "whole segment"),
         ("http: {path: /api/../x}", "5:18", "normal form"),
+        ("op: {name: GetMonitor}\n    http: {path: /api/v2/**}", "6:18", "other paths"),
+        ("http: {host: nowhere.example.com}", "5:18", "no host of Datadog's"),
+        ("http: {host: '*.datadoghq.con'}", "5:18", "no host of Datadog's"),
         ("http: {size: 64KiB}", "5:18", "not a test of a size"),
         ("http: {query: {f: {is: 5}}}", "5:23", "always text"),
         ("http: {query: {f: 5}}", "5:23", "must be a text or a list"),
@@ -96,6 +99,32 @@ def test_all_problems_of_all_files_are_listed() -> None:
     assert [each.split(":")[0] for each in found] == ["0.yaml", "1.yaml", "2.yaml", "3.yaml"]
     two = problems(HEAD + "    op: {name: [Aaa], tags: [bbb], risk: [ccc]}\n")
     assert len(two) == 3
+
+
+def test_a_mistake_of_form_hides_no_other() -> None:
+    text = """version: 1
+limits: {w: {key: [identity.subjct], rate: 1/1m}}
+rules:
+  - {id: a, efect: allow}
+  - {id: b, effect: allow, op: {name: GetMonitr}}
+  - {id: c, effect: allow, op: {risk: [raed]}}
+  - {id: b, effect: deny}
+colour: red
+tests:
+  - {name: t, given: {op: CreateMonitr}, expect: {effect: allow, rule: a}}
+"""
+    found = problems(text)
+    for words in ("'efect'", "'GetMonitr'", "'raed'", "'b' is taken", "'colour'", "subjct", "'CreateMonitr'"):
+        assert any(words in each for each in found), (words, found)
+    assert [each.split(":")[1] for each in found] == ["2", "4", "5", "6", "7", "8", "10"]
+
+
+def test_the_order_of_a_list_counts_where_an_expression_can_tell_it() -> None:
+    rule = "{id: a, effect: allow, when: 'identity.subject == lists.l[0]'}"
+    text = f"version: 1\nlists: {{l: [x, y]}}\nrules: [{rule}]"
+    assert policy(text).digest != policy(text.replace("[x, y]", "[y, x]")).digest
+    plain = text.replace("when: 'identity.subject == lists.l[0]'", "who: {subject: lists.l}")
+    assert policy(plain).digest == policy(plain.replace("[x, y]", "[y, x]")).digest
 
 
 def test_an_id_is_unique_over_all_files() -> None:
@@ -213,7 +242,7 @@ def test_a_list_of_another_file_can_be_named_and_ones_own_goes_first() -> None:
     own = f"{rule}lists: {{g: [sre]}}\n"
     assert "sre" in policy(own, other).rules[0].canonical
     (found,) = problems(rule, other, other.replace("agents", "sre"))  # which of the two is meant?
-    assert "no list is called 'g'" in found
+    assert "several other files have a list 'g'" in found
 
 
 @pytest.mark.parametrize("matcher", ["http: {query: {q: {is: 'x*'}}}", "body: {q: {in: [x, 'y?']}}"])

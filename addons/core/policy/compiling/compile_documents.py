@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from addons.core.policy.cel.expressions import ExpressionProblems, compile_expression
 from addons.core.policy.compiling.compile_head import check_exact, expanded_values
@@ -15,7 +16,7 @@ from addons.core.policy.forms import rule_document
 from addons.core.policy.forms.matchers import DocumentComparison
 from addons.core.policy.request import Reads
 from addons.core.policy.rules import Condition
-from addons.core.yaml_source import Path, Problem, did_you_mean
+from addons.core.yaml_source import Path, Problem
 
 
 def compile_documents(file: PolicyFile, path: Path, rule: rule_document.Rule) -> list[Condition]:
@@ -79,8 +80,8 @@ def compile_when(file: PolicyFile, path: Path, rule: rule_document.Rule) -> list
     for name, (line, column) in sorted(expression.list_places.items()):
         if name not in file.lists:
             position = file.source.within(path, _offset(rule.when, line, column))
-            remedy = did_you_mean(name, file.lists) or "add it under lists:"
-            file.problems.append(Problem(position, f"when: no list is called {name!r}", remedy))
+            missing = file.no_list(position, name)
+            file.problems.append(replace(missing, message=f"when: {missing.message}"))
     reads = frozenset(each for each in Reads if each.value in expression.reads)
     test = when_condition(expression, file.lists)
     return [Condition("when", test, reads, expression.weight)]

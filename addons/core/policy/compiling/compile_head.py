@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from addons.core import hosts
 from addons.core.policy.compiling.operation_fits import OperationFits, Operations
 from addons.core.policy.compiling.policy_file import PolicyFile
-from addons.core.policy.conditions.globs import compile_globs, compile_path_globs, is_pattern, path_beginnings
+from addons.core.policy.conditions.globs import (
+    TextTest,
+    compile_glob,
+    compile_globs,
+    compile_path_globs,
+    is_pattern,
+    may_be_of_template,
+    path_beginnings,
+)
 from addons.core.policy.forms import rule_document
 from addons.core.policy.forms.matchers import Comparison, Scalar
 from addons.core.policy.rules import (
@@ -65,10 +74,10 @@ def compile_http(
         test = text_condition(methods.__contains__, lambda request: request.method.upper())
         conditions.append(Condition("http.method", test))
     if http.host is not None:
-        hosts = compile_globs([text.lower() for text in file.texts((*path, "host"), http.host)])
-        conditions.append(Condition("http.host", text_condition(hosts, lambda request: request.host)))
+        named = _hosts(file, (*path, "host"), http.host)
+        conditions.append(Condition("http.host", text_condition(named, lambda request: request.host)))
     if http.path is not None:
-        globs = _paths(file, (*path, "path"), http.path)
+        globs = _paths(file, (*path, "path"), http.path, fits, operations)
         test = text_condition(compile_path_globs(globs), lambda request: request.path)
         conditions.append(Condition("http.path", test, beginnings=path_beginnings(globs)))
     if http.size is not None:
@@ -102,7 +111,7 @@ def check_exact(file: PolicyFile, path: Path, matcher: Comparison) -> None:
     if isinstance(matcher.is_, str) and matcher.is_.startswith("lists."):
         file.add((*path, "is"), "a list has several values, and is takes one", f"in: {matcher.is_}")
     for key, values in (("is", (matcher.is_,)), ("in", matcher.in_ or ())):
-        if any(isinstance(value, str) and is_pattern(value) for value in values):
+        if any(isinstance(value, str) and is_pattern(value) and len(value) > 1 for value in values):
             remedy = "for a glob leave is and in out: field: 'x*', or field: [a, 'x*']"
             file.warn_key((*path, key), f"{key} is exact: '*' and '?' stand for themselves here", remedy)
 
@@ -149,8 +158,22 @@ def _methods(
     return methods
 
 
-def _paths(file: PolicyFile, path: Path, texts: tuple[str, ...]) -> tuple[str, ...]:
+def _hosts(file: PolicyFile, path: Path, texts: tuple[str, ...]) -> TextTest:
+    """Compile host globs; one that none of Datadog's hosts has can't match."""
+    globs = [text.lower() for text in file.texts(path, texts)]
+    for glob in globs:
+        known = any(map(compile_glob(glob), hosts.examples())) if is_pattern(glob) else hosts.lookup(glob)
+        if not known:
+            remedy = did_you_mean(glob, (host.name for host in hosts.registered()))
+            file.add(path, f"never matches: {glob!r} is no host of Datadog's", remedy)
+    return compile_globs(globs)
+
+
+def _paths(
+    file: PolicyFile, path: Path, texts: tuple[str, ...], fits: OperationFits, operations: Operations
+) -> tuple[str, ...]:
     globs = file.texts(path, texts)
+    known_problems = len(file.problems)
     for glob in globs:
         if not glob.startswith(("/", "**")):
             file.add(path, f"never matches: {glob!r} does not begin with '/'", "write /api/…")
@@ -158,6 +181,11 @@ def _paths(file: PolicyFile, path: Path, texts: tuple[str, ...]) -> tuple[str, .
             file.add(path, f"{glob!r}: '**' must be a whole segment", "/api/**, or '*' within one")
         elif "//" in glob or {"..", "."} & set(glob.split("/")):
             file.add(path, f"never matches: {glob!r} is not in normal form", "leave them out")
+    if fits.known and fits.unknown is Fit.NO and len(file.problems) == known_problems:
+        templates = {operations.by_key[key].template for key in fits.known}
+        if not any(may_be_of_template(glob, template) for glob in globs for template in templates):
+            remedy = f"one has {min(templates)}"
+            file.add(path, "never matches: the operations of op have other paths", remedy)
     return globs
 
 

@@ -24,6 +24,7 @@ def compile_names(files: Sequence[PolicyFile]) -> None:
                     others.setdefault(name, []).append(texts)
         shared = {name: found[0] for name, found in others.items() if len(found) == 1}
         file.lists = shared | dict(file.document.lists)
+        file.ambiguous = frozenset(others) - file.lists.keys()
 
 
 def _limits(files: Sequence[PolicyFile]) -> None:

@@ -101,7 +101,8 @@ def _may_be_looked_at(operation: Operation, operations: Operations) -> bool:
 def _canonical_rule(file: PolicyFile, rule: rule_document.Rule) -> str:
     content = file.expanded(rule.model_dump(mode="json", exclude_none=True, by_alias=True))
     named = {name: _canonical_limit(file, name) for name in rule.limit or ()}
-    lists = {name: sorted(texts) for name, texts in file.lists.items()} if rule.when else {}
+    # as one text each: an expression can tell the order of a list
+    lists = {name: json.dumps(texts) for name, texts in file.lists.items()} if rule.when else {}
     return canonical({"rule": content, "limits": named, "lists": lists})
 
 

@@ -8,18 +8,21 @@ from dataclasses import dataclass, field
 from addons.core.policy.conditions.globs import compile_globs
 from addons.core.policy.conditions.limits import Limit
 from addons.core.policy.forms.document import PolicyDocument
-from addons.core.yaml_source import Path, Problem, Source, did_you_mean
+from addons.core.yaml_source import Path, Position, Problem, Source, did_you_mean
 
 _LIST = "lists."
 
 
 @dataclass(slots=True)
 class PolicyFile:
-    """`lists` and `limits` are those that its rules can name, other files' included."""
+    """`lists` and `limits` are those that its rules can name, other files' included; `ambiguous` are
+    names of lists that several others define.
+    """
 
     source: Source
     document: PolicyDocument
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ambiguous: frozenset[str] = frozenset()
     limits: Mapping[str, Limit] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -47,10 +50,14 @@ class PolicyFile:
 
     def named_list(self, path: Path, name: str) -> tuple[str, ...]:
         if name not in self.lists:
-            self.add(
-                path, f"no list is called {name!r}", did_you_mean(name, self.lists) or "add it under lists:"
-            )
+            self.problems.append(self.no_list(self.source.at(path), name))
         return self.lists.get(name, ())
+
+    def no_list(self, position: Position, name: str) -> Problem:
+        if name in self.ambiguous:
+            return Problem(position, f"several other files have a list {name!r}", "define it in this file")
+        remedy = did_you_mean(name, self.lists) or "add it under lists:"
+        return Problem(position, f"no list is called {name!r}", remedy)
 
     def among(self, path: Path, texts: tuple[str, ...], known: Collection[str], what: str) -> frozenset[str]:
         """Resolve globs to the names of `known` that they fit; each has to fit one at least."""

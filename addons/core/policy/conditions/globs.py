@@ -48,8 +48,8 @@ def compile_path_globs(globs: Collection[str]) -> TextTest:
     """Make a test of paths in normal form; a slash at the end makes no difference.
 
     `*` and `?` stay within a segment, a segment `**` stands for any number of segments, none included; `%2A`
-    and `%3F` are a star and a question mark themselves. A character is the same escaped or not, in the glob and in the path: `admin@example.com`
-    and `admin%40example.com` are one user to Datadog.
+    and `%3F` are a star and a question mark themselves. A character is the same escaped or not, in the glob
+    and in the path: `admin@example.com` and `admin%40example.com` are one user to Datadog.
     """
     compiled = tuple(
         tuple(None if part == "**" else compile_glob(part) for part in _segments(glob)) for glob in globs
@@ -65,6 +65,22 @@ def compile_path_globs(globs: Collection[str]) -> TextTest:
         return any(_path_matches(pattern, segments) for pattern in compiled)
 
     return test
+
+
+def may_be_of_template(glob: str, template: str) -> bool:
+    """Tell whether a path glob fits any path of a template, whose `{parameters}` may be any segment."""
+    return _may_be(tuple(_segments(glob)), tuple(template.rstrip("/").split("/")))
+
+
+def _may_be(parts: tuple[str, ...], segments: tuple[str, ...]) -> bool:
+    if not parts:
+        return not segments
+    if parts[0] == "**":
+        return any(_may_be(parts[1:], segments[skipped:]) for skipped in range(len(segments) + 1))
+    if not segments:
+        return False
+    fits = segments[0].startswith("{") or compile_glob(parts[0])(segments[0])
+    return fits and _may_be(parts[1:], segments[1:])
 
 
 def _unescaped(path: str) -> str:
