@@ -71,6 +71,7 @@ class Policy:
         self._decider = decider
         self._limits = limits
         self._counts = counts
+        self._observing: PolicySet | None = None
 
     async def request(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
@@ -93,6 +94,7 @@ class Policy:
             refuse(flow, call, _UNDECIDED)
             return
         _tell(call, decision)
+        self._tell_when_observing_ends(policy_set, decision)
         if await self._is_over_a_limit(flow, call, decision):
             assert call.refusal is not None  # noqa: S101 - it was just refused
             self._counts.count(replace(decision, effect=Effect.DENY, reason=call.refusal.reason))
@@ -113,6 +115,13 @@ class Policy:
     def warnings(self) -> tuple[str, ...]:
         warning = _observing(self.policy_set) if self.policy_set is not None else None
         return (warning,) if warning is not None else ()
+
+    def _tell_when_observing_ends(self, policy_set: PolicySet, decision: Decision) -> None:
+        if decision.withheld is not None:
+            self._observing = policy_set
+        elif self._observing is policy_set:
+            self._observing = None
+            logger.warning("observing has ended: the policy is enforced from now on")
 
     def done(self) -> None:
         self._decider.close()

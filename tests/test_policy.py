@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from mitmproxy import http
@@ -304,6 +304,14 @@ rules:
     ]
 
 
-def said(flow: http.HTTPFlow) -> dict[str, Any]:
-    assert flow.response is not None
-    return cast("dict[str, Any]", json.loads(flow.response.content or b""))
+async def test_that_observing_has_ended_is_told_once(
+    make_policy: MakePolicy, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "version: 1\nprofile: observe\nobserve_until: 2030-01-01\n"
+    policy, ends = make_policy(text), 1893456000.0
+    for now, permitted, told in ((ends - 1, True, 0), (ends, False, 1), (ends + 1, False, 1)):
+        monkeypatch.setattr("addons.policy.time", lambda now=now: now)
+        flow, call = make_flow()
+        await ask(policy, flow)
+        assert (Stage.POLICY in call.permits) is permitted
+        assert caplog.text.count("enforced from now on") == told
