@@ -16,6 +16,7 @@ from mitmproxy.test import tflow
 
 from addons.store.audit_record import AuditRecord, RecordKind
 from addons.store.state_dir import StateDir
+from tests.store.target_upstream import make  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,14 +34,14 @@ def record() -> Callable[..., AuditRecord]:
 @pytest.fixture
 def make_flow() -> Callable[[str], bytes]:
     @functools.cache  # mitmproxy's test flows have random parts
-    def make(flow_id: str) -> bytes:
+    def written(flow_id: str) -> bytes:
         file = io.BytesIO()
         flow = tflow.tflow(resp=True)
         flow.id = flow_id
         FlowWriter(file).add(flow)
         return file.getvalue()
 
-    return make
+    return written
 
 
 @pytest.fixture

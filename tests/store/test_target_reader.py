@@ -6,10 +6,8 @@ import asyncio
 import json
 import logging
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,86 +17,19 @@ from addons.store.audit_record import AuditRecord
 from addons.store.credentials import Credentials, CredentialSettings, SecretSource
 from addons.store.datadog_get import GetLimits
 from addons.store.journal import Appended, Journal, JournalUnavailable
-from addons.store.state_dir import StateDir
-from addons.store.target_cache import CacheLimits
-from addons.store.target_call import CallLimits
-from tests.e2e.raw_upstream import API_KEY, KEYS, Exchange, RawUpstream, ok
-from tests.store.target_reading import API, Reading, files_of, record_of
-
-GITHUB = "ghp_16C7e42F292c6912E7710c838347Ae178B4a"
-SHOWING = """
-version: 1
-rules:
-  - id: all
-    effect: allow
-    op: {risk: [destructive]}
-    target: {tags: {absent: false}, token: {absent: false}}
-"""
-MONITOR: dict[str, Json] = {"id": 7, "name": "disk", "tags": ["env:prod", "team:a"]}
-PATH = "/api/v1/monitor/7"
-OTHER = "/api/v1/monitor/8"
-NO_CALL = "Datadog has no call that reads it"
-
-type Make = Callable[..., Reading]
-type Script = Callable[[Exchange], Any]
-
-
-def answering(document: Json, status: int = 200) -> Script:
-    body = json.dumps(document).encode()
-    whole = ok(body, "Content-Type: application/json").replace(b" 200 OK", f" {status} X".encode(), 1)
-    return lambda exchange: exchange.send(whole)
-
-
-class Gate:
-    """Answers when the test says so, with the document of that moment."""
-
-    def __init__(self, document: Json) -> None:
-        self.document = document
-        self.reached = threading.Semaphore(0)
-        self.opened = threading.Semaphore(0)
-
-    def __call__(self, exchange: Exchange) -> None:
-        document = self.document
-        self.reached.release()
-        self.opened.acquire()
-        answering(document)(exchange)
-
-    def open(self, times: int = 1) -> None:
-        self.opened.release(times)
-
-    async def wait(self) -> None:
-        """Until a request is there."""
-        assert await asyncio.to_thread(self.reached.acquire, timeout=10)
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    """Makes a reader before an upstream that does `script` at every path."""
-    upstreams: list[RawUpstream] = []
-    journals: list[Journal] = []
-
-    def one(script: Script | None = None, *, journal: Journal | None = None, **options: Any) -> Reading:
-        name = f"{len(upstreams)}"
-
-        scripts = dict.fromkeys((PATH, OTHER), script or answering(MONITOR))
-        upstream = RawUpstream(tmp_path / f"upstream-{name}", scripts)
-        upstreams.append(upstream.__enter__())
-        state = StateDir.open(tmp_path / f"state-{name}")
-        if journal is None:
-            journal = Journal.open(state)
-            journals.append(journal)
-        return Reading(upstream, state, journal, **options)
-
-    yield one
-    for upstream in upstreams:
-        upstream.__exit__(None, None, None)
-    for opened in journals:
-        opened.close()
-
-
-def unread(seen: Any) -> str:
-    assert isinstance(seen.evidence, Unreadable), seen
-    return seen.evidence.why
+from tests.e2e.raw_upstream import API_KEY, KEYS, Exchange, ok
+from tests.store.target_reading import API, files_of, record_of
+from tests.store.target_upstream import (
+    GITHUB,
+    MONITOR,
+    NO_CALL,
+    PATH,
+    SHOWING,
+    Make,
+    Script,
+    answering,
+    unread,
+)
 
 
 async def test_what_datadog_holds_is_what_rules_read(make: Make) -> None:
@@ -322,212 +253,6 @@ async def test_i2_nobody_relies_on_an_answer_whose_outcome_is_not_on_record(make
         assert unread(await reading.read(call=call)) == "the gateway can't put the read on record"
     (kept,) = reading.kept  # the second was not sent
     assert (kept.kind, kept.call, kept.attributes["outcome"]) == ("outcome", "READ0", "answered")
-
-
-async def test_what_was_read_serves_for_its_time(make: Make) -> None:
-    reading = make()
-    first = await reading.read()
-    reading.clock.now += 4.9
-    again = await reading.read(call="AGAIN")
-    assert again.evidence == first.evidence
-    assert again.record == {**record_of(first), "age": 4.9}
-    assert len(reading.records()) == 2
-    reading.clock.now += 0.2
-    assert record_of(await reading.read())["read"] == "READ1"
-    assert len(reading.upstream.seen) == 2
-
-
-async def test_its_time_begins_before_the_question_is_sent(make: Make) -> None:
-    gate = Gate(MONITOR)
-    reading = make(gate)
-    task = asyncio.create_task(reading.read())
-    await gate.wait()
-    reading.clock.now += 4
-    gate.open()
-    assert record_of(await task)["age"] == 4
-    reading.clock.now += 1
-    gate.open()
-    assert record_of(await reading.read())["read"] == "READ1"
-
-
-async def test_who_asks_for_it_gets_it_fresh(make: Make) -> None:
-    reading = make()
-    await reading.read()
-    assert record_of(await reading.read(fresh=True))["read"] == "READ1"
-    assert record_of(await reading.read())["read"] == "READ1"  # and it serves the others
-
-
-async def test_a_fresh_read_does_not_wait_for_one_that_began_before(make: Make) -> None:
-    gate = Gate({"tags": ["old"]})
-    reading = make(gate)
-    before = asyncio.create_task(reading.read())
-    await gate.wait()
-    gate.document = {"tags": ["new"]}
-    fresh = asyncio.create_task(reading.read(fresh=True))
-    await gate.wait()
-    gate.open(2)
-    assert (await fresh).evidence == Seen({"tags": ["new"]})
-    assert (await before).evidence == Seen({"tags": ["old"]})
-    assert (await reading.read()).evidence == Seen({"tags": ["new"]})
-    assert len(reading.upstream.seen) == 2
-
-
-async def test_with_a_time_of_nothing_every_call_reads(make: Make) -> None:
-    reading = make(cache_limits=CacheLimits(max_age=0))
-    for _ in range(3):
-        await reading.read()
-    assert len(reading.upstream.seen) == 3
-
-
-async def test_other_resources_and_hosts_are_read_on_their_own(make: Make) -> None:
-    reading = make()
-    for path in (PATH, OTHER):
-        for host in (API, "app.datadoghq.com", "api.datadoghq.eu"):
-            await reading.read(path=path, host=host)
-    assert len(reading.upstream.seen) == 6
-    await reading.read("UpdateMonitor")  # the same resource, by another operation
-    assert len(reading.upstream.seen) == 6
-
-
-async def test_a_failure_is_not_kept(make: Make) -> None:
-    answers = iter([answering({}, 503), answering(MONITOR)])
-
-    def by_turns(exchange: Exchange) -> None:
-        next(answers)(exchange)
-
-    reading = make(by_turns)
-    assert unread(await reading.read()) == "Datadog answered 503"
-    assert (await reading.read()).evidence == Seen(MONITOR)
-
-
-async def test_calls_that_ask_at_once_share_one_read(make: Make) -> None:
-    gate = Gate(MONITOR)
-    reading = make(gate)
-    tasks = [asyncio.create_task(reading.read(call=f"CALL{number}")) for number in range(20)]
-    await gate.wait()
-    gate.open()
-    seen = await asyncio.gather(*tasks)
-    assert {record_of(each)["read"] for each in seen} == {"READ0"}
-    assert reading.ends() == [("attempted", None), ("outcome", "answered")]
-    assert reading.records()[0]["attributes"]["for"] == "CALL0"
-
-
-async def test_who_leaves_takes_nothing_from_the_others(make: Make) -> None:
-    gate = Gate(MONITOR)
-    reading = make(gate)
-    leaving, staying = [asyncio.create_task(reading.read()) for _ in range(2)]
-    await gate.wait()
-    leaving.cancel()
-    gate.open()
-    assert (await staying).evidence == Seen(MONITOR)
-    assert leaving.cancelled()
-
-
-async def test_a_read_that_everybody_left_has_its_outcome(make: Make) -> None:
-    gate = Gate(MONITOR)
-    reading = make(gate)
-    task = asyncio.create_task(reading.read())
-    await gate.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    gate.open()
-    assert record_of(await reading.read())["read"] == "READ0"  # it was there for who came next
-    assert reading.ends() == [("attempted", None), ("outcome", "answered")]
-
-
-async def test_a_gateway_that_stops_ends_its_reads_and_says_so(make: Make) -> None:
-    gate = Gate(MONITOR)
-    reading = make(gate)
-    task = asyncio.create_task(reading.read())
-    await gate.wait()
-    await reading.reader.close()
-    assert unread(await task) == "the gateway is stopping"
-    assert reading.ends() == [("attempted", None), ("outcome", "unknown")]
-    gate.open()
-
-
-@pytest.mark.parametrize(
-    ("path", "host"),
-    [
-        (PATH, API),
-        (PATH + "/", API),
-        (PATH, "app.datadoghq.com"),  # all hosts of a site serve the same resources
-        (PATH + "/mute", API),
-        ("/api/v1/monitor", API),
-    ],
-)
-async def test_a_call_that_may_have_changed_it_makes_it_be_read_again(
-    make: Make, path: str, host: str
-) -> None:
-    reading = make()
-    await reading.read()
-    reading.reader.forget(host, path)
-    await reading.read()
-    assert len(reading.upstream.seen) == 2
-
-
-@pytest.mark.parametrize(
-    ("path", "host"),
-    [(OTHER, API), (PATH + "7", API), (PATH, "api.datadoghq.eu"), (PATH, "elsewhere.example")],
-)
-async def test_a_call_to_something_else_changes_nothing(make: Make, path: str, host: str) -> None:
-    reading = make()
-    await reading.read()
-    reading.reader.forget(host, path)
-    await reading.read()
-    assert len(reading.upstream.seen) == 1
-
-
-async def test_a_read_under_way_when_the_resource_changes_serves_nobody_who_comes_later(make: Make) -> None:
-    gate = Gate({"tags": ["old"]})
-    reading = make(gate)
-    before = asyncio.create_task(reading.read())
-    await gate.wait()
-    gate.document = {"tags": ["new"]}
-    reading.reader.forget(API, PATH)
-    after = asyncio.create_task(reading.read())
-    await gate.wait()
-    gate.open(2)
-    assert (await before).evidence == Seen({"tags": ["old"]})
-    assert (await after).evidence == Seen({"tags": ["new"]})
-    assert (await reading.read()).evidence == Seen({"tags": ["new"]})
-
-
-async def test_what_was_changed_in_the_middle_of_a_read_is_not_kept(make: Make) -> None:
-    gate = Gate({"tags": ["old"]})
-    reading = make(gate)
-    task = asyncio.create_task(reading.read())
-    await gate.wait()
-    reading.reader.forget(API, PATH)
-    gate.open()
-    await task
-    gate.open()
-    assert record_of(await reading.read())["read"] == "READ1"
-
-
-async def test_reads_beyond_the_bound_wait_for_their_turn(make: Make) -> None:
-    gate = Gate(MONITOR)
-    reading = make(gate, call_limits=CallLimits(at_once=1))
-    first, second = [asyncio.create_task(reading.read(path=path)) for path in (PATH, OTHER)]
-    await gate.wait()
-    assert len(reading.upstream.seen) == 1
-    gate.open(2)
-    for task in (first, second):
-        assert (await task).evidence == Seen(MONITOR)
-
-
-async def test_a_turn_that_does_not_come_in_time_is_given_up(make: Make) -> None:
-    gate = Gate(MONITOR)
-    reading = make(gate, call_limits=CallLimits(at_once=1, waiting=0.05))
-    first = asyncio.create_task(reading.read())
-    await gate.wait()
-    assert unread(await reading.read(path=OTHER)) == "too many reads are under way"
-    gate.open()
-    await first
-    gate.open()
-    assert (await reading.read(path=OTHER)).evidence == Seen(MONITOR)
-    assert reading.upstream.paths() == [PATH, OTHER]
 
 
 async def test_i5_no_secret_of_path_or_resource_is_on_record(make: Make) -> None:
