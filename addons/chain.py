@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mitmproxy import ctx
@@ -64,14 +64,7 @@ def stages(runtime: Runtime) -> Sequence[object]:
         limits=runtime.limit_counters,
         counts=counts,
     )
-    reload = PolicyReload(
-        policy,
-        [runtime.base_dir / name for name in config.policy],
-        lambda texts: checked(parse_texts(texts, runtime.catalogue), config.credentials),
-        runtime.journal,
-        prepare=[lambda policy_set: redaction.prepare(masks.detect for masks in policy_set.masks)],
-        announce=[worker.prepare, policy.announce],
-    )
+    reload = _reload(runtime, policy, redaction, worker)
     lifecycle = Lifecycle(
         guard=Guard(audit.settle),
         settle=audit.settle,
@@ -80,13 +73,7 @@ def stages(runtime: Runtime) -> Sequence[object]:
         journal=runtime.journal,
         key_sets=runtime.key_sets,
         state_dir=runtime.state.path,
-        checks={
-            "options": lambda: "; ".join(guard.problems) or None,
-            "policy": lambda: None if policy.policy_set is not None else "no policy is loaded",
-            "credential": credential_check(runtime.credentials),
-            "identity": lambda: _stale_issuers(runtime),
-            "audit": lambda: str(runtime.journal.failure() or "") or None,
-        },
+        checks=_checks(runtime, guard, policy),
         warnings=lambda: _warnings(policy, reload),
         policy_revision=lambda: policy.policy_set.revision if policy.policy_set is not None else "",
         counted=counts.counted,
@@ -110,6 +97,28 @@ def stages(runtime: Runtime) -> Sequence[object]:
         AnswerTimeout(config.upstream.timeout),
         Release(),
     )
+
+
+def _reload(runtime: Runtime, policy: Policy, redaction: Redaction, worker: DecisionWorker) -> PolicyReload:
+    config = runtime.config
+    return PolicyReload(
+        policy,
+        [runtime.base_dir / name for name in config.policy],
+        lambda texts: checked(parse_texts(texts, runtime.catalogue), config.credentials),
+        runtime.journal,
+        prepare=[lambda policy_set: redaction.prepare(masks.detect for masks in policy_set.masks)],
+        announce=[worker.prepare, policy.announce],
+    )
+
+
+def _checks(runtime: Runtime, guard: OptionsGuard, policy: Policy) -> Mapping[str, Callable[[], str | None]]:
+    return {
+        "options": lambda: "; ".join(guard.problems) or None,
+        "policy": lambda: None if policy.policy_set is not None else "no policy is loaded",
+        "credential": credential_check(runtime.credentials),
+        "identity": lambda: _stale_issuers(runtime),
+        "audit": lambda: str(runtime.journal.failure() or "") or None,
+    }
 
 
 def _warnings(policy: Policy, reload: PolicyReload) -> Mapping[str, Sequence[str]]:
