@@ -17,13 +17,14 @@ from types import FrameType
 
 import typer
 
-from addons.cli import demo_calls, demo_replay
+from addons.cli import demo_approval, demo_calls, demo_replay
 from addons.cli.demo_calls import Story
 from addons.cli.demo_stage import Stage, sandbox_stage, still_running
 from addons.cli.demo_teller import ClaimFailed, Teller
 from addons.cli.options import PROJECT_ROOT
 from addons.cli.processes import ChildFailed
-from addons.core.config_sections import Control, Inspector
+from addons.core.config_approvals import Control
+from addons.core.config_sections import Inspector
 from addons.sandbox.lifecycle import SandboxError
 
 _BY_SIGNAL = 128  # as shells count
@@ -43,6 +44,7 @@ _TOLD = (ClaimFailed, ChildFailed, SandboxError)
 _READ_NEXT = (
     ("README.md", "what ddgate is, and how to use it for real"),
     ("policies/default.yaml", "the rules that decided here; change them"),
+    ("policies/packs/production.yaml", "the one that asked a person"),
     ("addons/cli/demo_agent.py", "the agent: nothing in it knows of ddgate"),
 )
 
@@ -104,6 +106,7 @@ def _tell_story(teller: Teller, stage: Stage) -> None:
     agent = demo_calls.meet_the_agent(story)
     demo_calls.send_a_password(story, agent)
     demo_calls.work_on_a_monitor(story, agent)
+    demo_approval.change_production(story, agent)
     demo_calls.reach_for_a_key(story, agent)
     demo_calls.come_without_identity(story)
     demo_replay.replay(story)
@@ -115,6 +118,7 @@ def _stay(teller: Teller, stage: Stage) -> None:
     waited = _wait_for_signal()  # before anyone can read what to do
     teller.step("Look around: it all stays until Ctrl-C")
     teller.show("recordings", stage.inspector_url, "mitmweb on what just happened")
+    teller.show("approvals", stage.approvals_url, "log in as alice")
     teller.show("audit trail", f"./run.sh audit tail --state {stage.state.path}")
     while stage.gateway.is_alive and not waited():
         time.sleep(0.1)
@@ -139,9 +143,11 @@ def _closing(teller: Teller, seconds: float) -> None:
         f"http://{inspector.host}:{inspector.port}/",
         "mitmweb; ./run.sh prints the link with its password",
     )
+    teller.show("approvals", f"{control.public_url}/approvals", "log in as alice, bob or carol")
     teller.show("ready?", f"http://{control.host}:{control.port}/readyz")
     teller.show("", "./run.sh demo --stay", "this, with its recordings to click through at the end")
     teller.show("an agent", "./run.sh run --as sre-agent -- curl -s https://api.datadoghq.com/api/v1/monitor")
+    teller.show("a person", "./run.sh approvals watch --as alice", "and: ./run.sh approvals --help")
     teller.show("its trail", "./run.sh audit tail -f")
     for name, what in _READ_NEXT:
         if Path(PROJECT_ROOT, name).exists():

@@ -13,9 +13,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from addons.core import hosts
+from addons.core.config_approvals import Approvals, Control
 from addons.core.config_environment import with_environment
 from addons.core.config_sections import (
-    Control,
     Credential,
     FileName,
     Identity,
@@ -58,6 +58,7 @@ class Config(Section):
     upstream: Upstream = Upstream()
     limits: Limits = Limits()
     recordings: Recordings = Recordings()
+    approvals: Approvals = Approvals()
     drain: Annotated[Duration, Field(ge=0)] = 10.0
     """After SIGTERM, how long running calls may take to end."""
     log: Log = Log()

@@ -106,13 +106,6 @@ class Listen(Section):
         return self
 
 
-class Control(Section):
-    """Where approvers, health checks and metrics reach the control process."""
-
-    host: ListenHost = "127.0.0.1"
-    port: Port = 8081
-
-
 class Inspector(Section):
     """The mitmweb side. Its password is full administration of that process, so it stays on loopback."""
 
@@ -185,6 +178,10 @@ def _url(url: str) -> str:
 Url = Annotated[str, AfterValidator(_url)]
 
 
+def is_sandbox_issuer(url: str) -> bool:
+    return unquote(urlsplit(url).path).strip("/").lower() == SANDBOX_PATH
+
+
 class Issuer(Section):
     """One OIDC issuer whose tokens prove who an agent is."""
 
@@ -208,7 +205,7 @@ class Issuer(Section):
 
     @property
     def is_sandbox(self) -> bool:
-        return unquote(urlsplit(self.issuer).path).strip("/").lower() == SANDBOX_PATH
+        return is_sandbox_issuer(self.issuer)
 
 
 class Identity(Section):

@@ -13,6 +13,8 @@ from cryptography.x509.oid import NameOID
 
 from addons.core import yaml_source
 from addons.core.config import Config, Listen, Secret, read_source, sandbox_problems
+from addons.core.config_approvals import Control, Login, Notify
+from addons.core.config_sections import is_sandbox_issuer
 from addons.core.yaml_form import validate
 from addons.core.yaml_source import Position, Problem, ProblemsError, Source
 
@@ -20,6 +22,8 @@ SANDBOX_CA_NAME = "ddgate sandbox CA"
 """Common name of the CA that signs for the sandbox's Datadog stand-in, and for nothing real."""
 
 _MAX_FILE = 4 * 1024 * 1024
+_KEY_THERE = "put the key there, alone"
+_SECRET_THERE = "put the secret there, alone"  # noqa: S105 - what to do, not a password
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,42 @@ class _Inspection:
             self._secret(("credentials", name, "api_key"), credential.api_key)
             if credential.application_key is not None:
                 self._secret(("credentials", name, "application_key"), credential.application_key)
+        self._control(config.control)
+
+    def _control(self, control: Control) -> None:
+        if control.login is not None:
+            self._login(control.login)
+        for index, receiver in enumerate(control.notify):
+            self._receiver(("control", "notify", index), receiver)
+
+    def _login(self, login: Login) -> None:
+        path: yaml_source.Path = ("control", "login")
+        if login.ca is not None:
+            self._bundle((*path, "ca"), login.ca)
+        if login.client_secret is not None:
+            self._secret((*path, "client_secret"), login.client_secret, _SECRET_THERE)
+        issuers = self._loaded.config.issuers
+        agents = {issuer.audience for issuer in issuers}
+        for name, audience in (("audience", login.audience), ("client_id", login.client_id)):
+            if audience in agents:
+                self._add(
+                    (*path, name),
+                    "the same as the audience of agents' tokens, so that an agent could pass for a person",
+                    "give people's tokens an audience of their own, for example ddgate-control",
+                )
+        if is_sandbox_issuer(login.issuer) and not any(issuer.is_sandbox for issuer in issuers):
+            self._add(
+                (*path, "issuer"),
+                "a sandbox issuer, where anybody can log in as anybody, and real identities of agents",
+                "name the issuer that people of your organisation log in with",
+            )
+
+    def _receiver(self, path: yaml_source.Path, receiver: Notify) -> None:
+        self._secret((*path, "url"), receiver.url, "put the URL there, alone")
+        if receiver.secret is not None:
+            self._secret((*path, "secret"), receiver.secret, _SECRET_THERE)
+        if receiver.ca is not None:
+            self._bundle((*path, "ca"), receiver.ca)
 
     def _listener(self, listen: Listen) -> None:
         if listen.tls is None:
@@ -152,15 +192,13 @@ class _Inspection:
         names = [each for one in chain for each in one.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         return any(each.value == SANDBOX_CA_NAME for each in names)
 
-    def _secret(self, path: yaml_source.Path, secret: Secret) -> None:
+    def _secret(self, path: yaml_source.Path, secret: Secret, remedy: str = _KEY_THERE) -> None:
         if secret.file is not None:
-            content = self._content((*path, "file"), secret.file, "put the key there, alone")
+            content = self._content((*path, "file"), secret.file, remedy)
             if content is not None and not content.strip():
-                self._add((*path, "file"), f"{secret.file}: empty", "put the key there, alone")
+                self._add((*path, "file"), f"{secret.file}: empty", remedy)
         elif secret.env is not None and not self._environment.get(secret.env, "").strip():
-            self._add(
-                (*path, "env"), f"the environment variable {secret.env} is not set", "set it to the key"
-            )
+            self._add((*path, "env"), f"the environment variable {secret.env} is not set", remedy)
 
     def _content(self, path: yaml_source.Path, name: str, remedy: str) -> bytes | None:
         try:

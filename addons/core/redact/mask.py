@@ -8,6 +8,13 @@ import re2
 
 from addons.core.redact.flex import base64_forms, flex, flex_char
 
+MASK_KEY = "mask"
+"""Name of the installation's key of the masks: every process masks the same secret the same way."""
+
+# In the form of a mask, so that it can't travel back either.
+UNREAD = "[REDACTED:unread:00000000]"
+"""Stands for what could not be searched."""
+
 _PREFIX = b"[REDACTED:"
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
