@@ -10,9 +10,12 @@ import contextlib
 import sqlite3
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from addons.store.approval_schema import NewerSchema, ensure_schema
 from addons.store.audit_record import AuditRecord, RecordRefused
+from addons.store.changes import Change, ChangeRefused, run
 from addons.store.state_dir import create_private_file
 
 SCHEMA_VERSION = 1
@@ -79,9 +82,29 @@ _EXPLANATIONS = {
     ),
 }
 
+_TAKEN = "the audit log has a record of this id already"
 
 type _Group = Sequence[tuple[AuditRecord, str]]
 type _Indices = list[tuple[int, ...] | RecordRefused]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Records with their JSON texts, and what is to change together with them."""
+
+    records: Sequence[tuple[AuditRecord, str]]
+    change: Change[object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The indices of a wish's records, and what its change gave."""
+
+    indices: tuple[int, ...]
+    changed: object = None
+
+
+type WrittenOrNot = Written | RecordRefused | ChangeRefused
 
 
 class AuditLogUnusable(Exception):  # noqa: N818 - named after what is wrong, as the other refusals are
@@ -153,6 +176,19 @@ class AuditLog:
             raise explain(self._path, error) from None
         return indices
 
+    def append_with_changes(self, wishes: Sequence[Wish]) -> list[WrittenOrNot]:
+        """Write records and apply changes in one transaction, in order; durable on return.
+
+        A wish that is refused is left out whole. Raises `AuditLogUnusable`, and then nothing was
+        acknowledged.
+        """
+        try:
+            written = self._transaction(wishes, lambda each: [self._write_wish(wish) for wish in each])
+            self._check_in_place()
+        except (OSError, sqlite3.Error) as error:
+            raise explain(self._path, error) from None
+        return written
+
     def check(self) -> None:
         """Take and give back the write lock. Raises `AuditLogUnusable`."""
         try:
@@ -168,9 +204,7 @@ class AuditLog:
         ):  # a log that can't be checkpointed now is recovered at opening
             self._connection.close()
 
-    def _transaction(
-        self, groups: Sequence[_Group], append: Callable[[Sequence[_Group]], _Indices]
-    ) -> _Indices:
+    def _transaction[G, R](self, groups: Sequence[G], append: Callable[[Sequence[G]], R]) -> R:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             indices = append(groups)
@@ -198,9 +232,29 @@ class AuditLog:
                 indices.extend(self._append_all([group]))
             except sqlite3.IntegrityError:
                 self._connection.execute("ROLLBACK TO one_group")
-                indices.append(RecordRefused("the audit log has a record of this id already"))
+                indices.append(RecordRefused(_TAKEN))
             self._connection.execute("RELEASE one_group")
         return indices
+
+    def _write_wish(self, wish: Wish) -> WrittenOrNot:
+        self._connection.execute("SAVEPOINT one_wish")
+        outcome: WrittenOrNot
+        try:
+            applied = None if wish.change is None else run(wish.change, self._connection)
+            made = [] if applied is None else [(record, record.encode()) for record in applied.records]
+            end = self._insert([*wish.records, *made])
+            first = end - len(wish.records) - len(made) + 1
+            outcome = Written(
+                tuple(range(first, first + len(wish.records))), None if applied is None else applied.result
+            )
+        except (ChangeRefused, RecordRefused) as refused:
+            outcome = refused
+        except sqlite3.IntegrityError:
+            outcome = RecordRefused(_TAKEN)
+        if not isinstance(outcome, Written):
+            self._connection.execute("ROLLBACK TO one_wish")
+        self._connection.execute("RELEASE one_wish")
+        return outcome
 
     def _insert(self, rows: _Group) -> int:
         """Return the last index. Within a transaction nobody else inserts, so indices have no gaps."""
@@ -275,6 +329,7 @@ def _empty_log(directory: Path) -> bytes:
 
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
+    connection.text_factory = lenient_text
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA journal_size_limit = 67108864")  # a WAL that once grew gives its space back
     check_version(path, connection)
@@ -284,6 +339,10 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
             f"The audit log {path} isn't in write-ahead logging mode ({mode}).",
             "Put the state directory on a local disk; if it is on one, restore the file from a backup.",
         )
+    try:
+        ensure_schema(connection)
+    except NewerSchema as error:
+        raise AuditLogUnusable(f"The audit log {path} {error}.", "Use the newest ddgate on it.") from None
     # WAL files appear with the first write; they must exist before their identity is noted.
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("COMMIT")
@@ -298,21 +357,26 @@ def _values(record: AuditRecord, body: str) -> tuple[str | float | int | None, .
     facts = record.facts
     principal, operation = facts.principal, facts.operation
     return (
-        _storable(record.id),
+        storable(record.id),
         record.kind,
-        _storable(record.call),
+        storable(record.call),
         record.time,
-        _storable(principal.subject) if principal else None,
-        _storable(principal.on_behalf_of) if principal else None,
-        _storable(principal.session) if principal else None,
-        _storable(operation.name) if operation else None,
-        _storable(facts.rule),
+        storable(principal.subject) if principal else None,
+        storable(principal.on_behalf_of) if principal else None,
+        storable(principal.session) if principal else None,
+        storable(operation.name) if operation else None,
+        storable(facts.rule),
         facts.effect,
         facts.status,
         body,
     )
 
 
-def _storable(text: str | None) -> str | None:
+def lenient_text(octets: bytes) -> str:
+    """As a connection's `text_factory`: a damaged field is somebody's to report, and stops no transaction."""
+    return octets.decode("utf-8", "replace")
+
+
+def storable(text: str | None) -> str | None:
     """SQLite's text is UTF-8, which a lone surrogate is not; the body has it as a JSON escape."""
     return None if text is None else text.encode("utf-8", "backslashreplace").decode()

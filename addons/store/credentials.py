@@ -15,6 +15,7 @@ _COMMAND_TIMEOUT = 15.0
 _COMMAND_LIFETIME = 300.0
 _COMMAND_RETRY = 5.0  # so that a command that fails is not started for every call
 _MAX_KEY = 512
+_MAX_TEXT = 8192
 _MIN_KEY = 16  # what is shorter is a file that is just being written, or can't be told from other text
 
 
@@ -76,13 +77,30 @@ def _usable(raw: bytes, source: SecretSource) -> bytes:
     return key
 
 
-class _Secret:
-    """One source, read again when it may have changed."""
+def text_secret(raw: bytes, source: SecretSource) -> bytes:
+    """Take any secret of printable ASCII, on one line or several. Raises CredentialProblem."""
+    text = raw.strip()
+    if not text:
+        raise CredentialProblem(f"{source}: holds no secret; put it there, alone")
+    if len(text) > _MAX_TEXT or not all(0x20 <= byte < 0x7F or byte in b"\r\n" for byte in text):  # noqa: PLR2004 - ASCII
+        raise CredentialProblem(f"{source}: is no secret; put it there, alone")
+    return text
+
+
+class SecretReader:
+    """One source, read again when it may have changed. `usable` checks and trims what was read, and raises
+    CredentialProblem; by default for one of Datadog's keys.
+    """
 
     def __init__(
-        self, source: SecretSource, environment: Mapping[str, str], clock: Callable[[], float]
+        self,
+        source: SecretSource,
+        environment: Mapping[str, str],
+        clock: Callable[[], float],
+        usable: Callable[[bytes, SecretSource], bytes] = _usable,
     ) -> None:
         self.source = source
+        self._usable = usable
         self._environment = environment
         self._clock = clock
         self._value = b""
@@ -91,13 +109,14 @@ class _Secret:
         self._lock = threading.Lock()
 
     def read(self) -> bytes:
+        """Raises CredentialProblem. Blocks; see `is_slow`."""
         if self.source.file is not None:
             return self._from_file(self.source.file)
         if self.source.variable is not None:
             value = self._environment.get(self.source.variable)
             if value is None:
                 raise CredentialProblem(f"{self.source}: is not set; export it before the start")
-            return _usable(value.encode(errors="replace"), self.source)
+            return self._usable(value.encode(errors="replace"), self.source)
         return self._from_command()
 
     def _from_file(self, path: Path) -> bytes:
@@ -105,7 +124,7 @@ class _Secret:
             status = os.stat(path)  # noqa: PTH116 - on every call, and half the cost of Path.stat
             seen = (status.st_mtime_ns, status.st_size, status.st_ino)
             if seen != self._seen:
-                self._value = _usable(path.read_bytes(), self.source)
+                self._value = self._usable(path.read_bytes(), self.source)
                 self._seen = seen
         except OSError as error:
             self._seen = None
@@ -140,7 +159,7 @@ class _Secret:
             raise CredentialProblem(f"{self.source}: did not run: {type(error).__name__}") from error
         if done.returncode != 0:
             raise CredentialProblem(f"{self.source}: ended with status {done.returncode}")
-        return _usable(done.stdout, self.source)
+        return self._usable(done.stdout, self.source)
 
     @property
     def is_slow(self) -> bool:
@@ -163,8 +182,8 @@ class Credentials:
         self._settings = {one.name: one for one in settings}
         self._keys = {
             one.name: (
-                _Secret(one.api_key, environment, clock),
-                _Secret(one.application_key, environment, clock) if one.application_key else None,
+                SecretReader(one.api_key, environment, clock),
+                SecretReader(one.application_key, environment, clock) if one.application_key else None,
             )
             for one in settings
         }

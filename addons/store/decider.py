@@ -11,6 +11,7 @@ from addons.core.policy import Decision, PolicyRequest, PolicySet
 from addons.core.policy.request import Evidence, Reads, Seen, Unreadable
 from addons.store.decision_worker import DecisionWorker, WorkerUnavailable
 from addons.store.target_reader import Subject, TargetReader
+from addons.store.target_seen import TargetShown
 
 _HERE = 64 * 1024
 """What may be done to a body while every other call waits: its bytes, times the weight of reading them and of
@@ -43,9 +44,10 @@ class Decider:
         self._turns: dict[tuple[str, str], _Turn] = {}
 
     async def decide(
-        self, policy_set: PolicySet, request: PolicyRequest, subject: Subject
+        self, policy_set: PolicySet, request: PolicyRequest, subject: Subject, *, fresh: bool = False
     ) -> tuple[Decision, Json]:
-        """Decide, and tell what was seen of the resource, redacted, None where nobody looked.
+        """Decide, and tell what was seen of the resource, redacted, None where nobody looked. `fresh` looks
+        at it now, whatever is known.
 
         Raises:
             WorkerUnavailable: the decision on a large body could not be made.
@@ -56,7 +58,7 @@ class Decider:
             judged = await self._judge(policy_set, request, subject)
             if isinstance(judged, Decision):
                 return judged, seen
-            target = await self._targets.read(policy_set, request, subject)
+            target = await self._targets.read(policy_set, request, subject, fresh=fresh)
             seen, request = target.record, replace(request, target=target.evidence)
 
     async def _judge(
@@ -95,6 +97,10 @@ class Decider:
             turn.calls -= 1
             if not turn.calls:
                 self._turns.pop(whose, None)
+
+    async def show(self, policy_set: PolicySet, request: PolicyRequest, subject: Subject) -> TargetShown:
+        """Look at the resource for a person, as it is now; see `TargetReader.show`."""
+        return await self._targets.show(policy_set, request, subject, fresh=True)
 
     def close(self) -> None:
         self._worker.close()

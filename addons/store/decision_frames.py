@@ -15,6 +15,7 @@ from copyreg import dispatch_table
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from addons.core.approvals.needs import BreakGlass, Needs
 from addons.core.model import Effect, Reason
 from addons.core.policy.compiling.operation_fits import OperationCatalogue
 from addons.core.policy.request import (
@@ -69,7 +70,8 @@ class Failed:
 
 type Answer = Ready | Failed | Reads | Decision
 
-_ANSWERS = (Ready, Failed, Reads, Decision, Effect, Reason, Masks, LimitUse, Allowance, ShadowHit, LogLevel)
+_VERDICTS = (Decision, Effect, Reason, Masks, LimitUse, Allowance, ShadowHit, LogLevel, Needs, BreakGlass)
+_ANSWERS = (Ready, Failed, Reads, *_VERDICTS)
 _ANSWER_CLASSES = {(one.__module__, one.__qualname__): one for one in _ANSWERS}
 
 

@@ -32,7 +32,8 @@ class Counted:
 class GatewayStatus:
     """`problems` maps what is not ready (policy, credential, audit, identity, options) to one sentence that
     says what is wrong and what to do; it never holds a secret. `warnings` maps what is wrong, and yet no
-    reason to send calls elsewhere, to its lines. `time` in seconds since the epoch.
+    reason to send calls elsewhere, to its lines. `time` in seconds since the epoch. `holding` are the calls
+    that wait for a person.
     """
 
     pid: int
@@ -44,6 +45,7 @@ class GatewayStatus:
     problems: Mapping[str, str]
     warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
     counted: Counted = Counted()
+    holding: int = 0
 
     @property
     def is_ready(self) -> bool:

@@ -14,9 +14,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
-from addons.store.audit_log import AuditLog, AuditLogUnusable
+from addons.store.audit_log import AuditLog, AuditLogUnusable, Wish, Written, WrittenOrNot
 from addons.store.audit_record import AuditRecord, RecordRefused, SegmentRef
+from addons.store.changes import Change, ChangeRefused
 from addons.store.segments import RecoveredSegment, SegmentLimits, SegmentWriter, recover_segments
 from addons.store.state_dir import StateDir
 
@@ -48,23 +50,32 @@ class JournalLimits:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What one append became: an index in the log per record, and where the flow lies, if one was given."""
+    """What one append became: an index in the log per record, where the flow lies, if one was given, and what
+    the change gave.
+    """
 
     indices: tuple[int, ...]
     recording: SegmentRef | None
+    changed: object = None
 
 
-type _Outcome = Appended | JournalUnavailable | RecordRefused
+type _Encoded = list[tuple[AuditRecord, str]] | JournalUnavailable | RecordRefused
+type _Outcome = Appended | JournalUnavailable | RecordRefused | ChangeRefused
 
 
 @dataclass(frozen=True, slots=True)
 class _Append:
-    """One caller's wish; without records it is a probe."""
+    """One caller's wish; without records and change it is a probe."""
 
     records: tuple[AuditRecord, ...]
     flow: bytes | None
+    change: Change[object] | None
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Appended]
+
+    @property
+    def is_probe(self) -> bool:
+        return not self.records and self.change is None
 
 
 class Journal:
@@ -97,26 +108,39 @@ class Journal:
         journal._thread.start()
         return journal
 
-    async def append(self, records: Sequence[AuditRecord], flow: bytes | None = None) -> Appended:
-        """Return once every record, and `flow` (one serialised mitmproxy flow), would survive a crash.
+    async def append(
+        self,
+        records: Sequence[AuditRecord],
+        flow: bytes | None = None,
+        *,
+        change: Change[object] | None = None,
+    ) -> Appended:
+        """Return once all records, `flow` (one serialised mitmproxy flow) and `change` would survive a crash.
 
         Records without a `recording` get the flow's. Without a flow too, it fails while recordings couldn't
         be written: what is attempted now will want to be recorded.
 
-        Raises `JournalUnavailable`, or `RecordRefused` for a record that isn't JSON or whose id is taken;
-        either way nothing of this append is acknowledged (after a failure at the last moment it may be on
-        the disk nevertheless). A caller that is cancelled learns nothing; its records are still written.
+        Raises `JournalUnavailable`, `RecordRefused` for a record that isn't JSON or whose id is taken,
+        or `ChangeRefused` for a change that can't happen; in each case nothing of this append is acknowledged
+        (after a failure at the last moment it may be on the disk nevertheless). A caller that is cancelled
+        learns nothing; its records are still written, and its change happens.
         """
-        if not records:
+        if not records and change is None:
             raise RecordRefused("an append without records")
-        return await self._submit(tuple(records), flow)
+        return await self._submit(tuple(records), flow, change)
+
+    async def change[T](
+        self, change: Change[T], records: Sequence[AuditRecord] = (), flow: bytes | None = None
+    ) -> T:
+        """`append` with a change, and give what that gave."""
+        return cast(T, (await self.append(records, flow, change=change)).changed)
 
     async def probe(self) -> None:
         """Really write and sync a file beside the recordings, and take the log's write lock.
 
         Raises `JournalUnavailable`.
         """
-        await self._submit((), None)
+        await self._submit((), None, None)
 
     def failure(self) -> JournalUnavailable | None:
         """Say what was wrong at the last commit or probe; None when it went well. Costs nothing."""
@@ -135,9 +159,11 @@ class Journal:
             self._queue.put(None)
         self._thread.join()
 
-    async def _submit(self, records: tuple[AuditRecord, ...], flow: bytes | None) -> Appended:
+    async def _submit(
+        self, records: tuple[AuditRecord, ...], flow: bytes | None, change: Change[object] | None
+    ) -> Appended:
         loop = asyncio.get_running_loop()
-        wish = _Append(records, flow, loop, loop.create_future())
+        wish = _Append(records, flow, change, loop, loop.create_future())
         size = len(flow) if flow else 0
         with self._lock:
             if self._closed:
@@ -236,27 +262,44 @@ class _Committer:
         """
         refs: list[SegmentRef | JournalUnavailable | None] = []
         try:
-            self._segments.check(thorough=any(not wish.records for wish in wishes))
+            self._segments.check(thorough=any(wish.is_probe for wish in wishes))
             refs = [self._write(wish.flow) for wish in wishes]
             if any(isinstance(ref, SegmentRef) for ref in refs):
                 self._segments.sync()
         except OSError as error:
             return [_recordings_unavailable(self._recordings, error)] * len(wishes)
         prepared = [self._encode(wish, ref) for wish, ref in zip(wishes, refs, strict=True)]
-        groups = [group for group in prepared if isinstance(group, list)]
         try:
-            results = iter(self._open_log().append(groups))
+            results = iter(self._append(wishes, prepared))
         except AuditLogUnusable as error:
             self.reopen_later()
             return [JournalUnavailable(error.what, error.remedy)] * len(wishes)
         outcomes: list[_Outcome] = []
         for group, ref in zip(prepared, refs, strict=True):
             result = next(results) if isinstance(group, list) else group
+            where = ref if isinstance(ref, SegmentRef) else None
             if isinstance(result, tuple):
-                outcomes.append(Appended(result, ref if isinstance(ref, SegmentRef) else None))
+                outcomes.append(Appended(result, where))
+            elif isinstance(result, Written):
+                outcomes.append(Appended(result.indices, where, result.changed))
             else:
                 outcomes.append(result)
         return outcomes
+
+    def _append(
+        self, wishes: Sequence[_Append], prepared: Sequence[_Encoded]
+    ) -> Sequence[tuple[int, ...] | WrittenOrNot]:
+        """Write what could be encoded. Without any change it costs no statement more than the records."""
+        log = self._open_log()
+        if all(wish.change is None for wish in wishes):
+            return log.append([group for group in prepared if isinstance(group, list)])
+        return log.append_with_changes(
+            [
+                Wish(group, wish.change)
+                for wish, group in zip(wishes, prepared, strict=True)
+                if isinstance(group, list)
+            ]
+        )
 
     def seconds_to_rotation(self) -> float | None:
         return self._segments.seconds_to_rotation()
@@ -287,9 +330,7 @@ class _Committer:
         except OSError as error:
             return _recordings_unavailable(self._recordings, error)
 
-    def _encode(
-        self, wish: _Append, ref: SegmentRef | JournalUnavailable | None
-    ) -> list[tuple[AuditRecord, str]] | JournalUnavailable | RecordRefused:
+    def _encode(self, wish: _Append, ref: SegmentRef | JournalUnavailable | None) -> _Encoded:
         if isinstance(ref, JournalUnavailable):
             return ref
         records = wish.records

@@ -15,7 +15,8 @@ from types import MappingProxyType
 
 from addons.core.tokens import IssuerTrust
 from addons.core.verification_keys import KeysById
-from addons.store.key_set_fetch import FetchFailed, FetchLimits, IssuerSettings, fetch_keys
+from addons.store.issuer_http import FetchFailed, FetchLimits
+from addons.store.key_set_fetch import IssuerSettings, fetch_keys
 
 _GRACE = 1.0  # seconds that a worker may run over its own deadline, in a name look-up that can't be ended
 

@@ -14,17 +14,18 @@ from functools import partial
 
 from addons.core.catalogue import Catalogue, makes_something_new
 from addons.core.hosts import DatadogHost, lookup
-from addons.core.model import Json
+from addons.core.model import Json, Operation
 from addons.core.policy import PolicyRequest, PolicySet
 from addons.core.policy.request import Seen, Unreadable
 from addons.core.request_target import normalise
 from addons.store.target_cache import CacheLimits, ReadCache, ReadKey
 from addons.store.target_call import Reading, TargetCall, Wish
-from addons.store.target_seen import TargetSeen, shown_fields
+from addons.store.target_seen import TargetSeen, TargetShown, shown_fields
 
 _log = logging.getLogger(__name__)
 
 _DEFAULT = "default"
+_CHANGING = frozenset({"PUT", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +63,53 @@ class TargetReader:
         Where there is none yet that is an empty document: rules find everything lacking. What may be there
         and can't be had is `Unreadable`.
         """
+        reading = await self._read(policy_set, request, subject, fresh=fresh)
+        if isinstance(reading, TargetSeen):
+            return reading
+        return TargetSeen(reading.evidence, self._record(reading, policy_set.target_fields(request)))
+
+    async def show(
+        self, policy_set: PolicySet, request: PolicyRequest, subject: Subject, *, fresh: bool = True
+    ) -> TargetShown:
+        """Look at the resource of a PUT, PATCH or DELETE as `read` does, for a person. Of other calls there
+        is nothing to show, and nothing is asked.
+        """
+        operation = request.operation
+        if operation is not None and operation.method not in _CHANGING:
+            new = makes_something_new(operation)
+            why = "there is nothing to read yet" if new else "the call changes no resource that can be read"
+            return TargetShown(TargetSeen(Seen({}) if new else Unreadable(why), {"unread": why}), None)
+        reading = await self._read(policy_set, request, subject, fresh=fresh)
+        if isinstance(reading, TargetSeen):
+            return TargetShown(reading, reading.evidence)
+        seen = TargetSeen(reading.evidence, self._record(reading, policy_set.target_fields(request)))
+        resource = reading.resource
+        return TargetShown(seen, reading.evidence if resource is None else resource.shown)
+
+    async def _read(
+        self, policy_set: PolicySet, request: PolicyRequest, subject: Subject, *, fresh: bool
+    ) -> Reading | TargetSeen:
+        """Give what a read of the resource gave, or, where none can be made, what is to be said instead."""
         if request.operation is not None and makes_something_new(request.operation):
             return TargetSeen(Seen({}), {"unread": "there is nothing to read yet"})
-        reader = self._catalogue.reader_of(request.operation) if request.operation is not None else None
-        if reader is None:
-            why = "Datadog has no call that reads it"
-            return TargetSeen(Unreadable(why), {"unread": why})
-        if self._catalogue.resolve(reader.method, normalise(request.path).segments, subject.host) != reader:
-            why = "its path reads something else"
-            return TargetSeen(Unreadable(why), {"unread": why})
+        reader = self._reader(request, subject)
+        if isinstance(reader, Unreadable):
+            return TargetSeen(reader, {"unread": reader.why})
         name = policy_set.credential_for_reading(request) or _DEFAULT
         key = ReadKey(subject.host, request.path, name)
         reading = None if fresh else self._cache.get(key, self._clock())
         if reading is None:
             wish = Wish(key, reader, request.principal, subject.call, policy_set.revision)
             reading = await self._result_of(self._shared(wish, fresh=fresh))
-        return TargetSeen(reading.evidence, self._record(reading, policy_set.target_fields(request)))
+        return reading
+
+    def _reader(self, request: PolicyRequest, subject: Subject) -> Operation | Unreadable:
+        reader = self._catalogue.reader_of(request.operation) if request.operation is not None else None
+        if reader is None:
+            return Unreadable("Datadog has no call that reads it")
+        if self._catalogue.resolve(reader.method, normalise(request.path).segments, subject.host) != reader:
+            return Unreadable("its path reads something else")
+        return reader
 
     def forget(self, host: str, path: str) -> None:
         """Drop what was read of `path`, and what is being read: a call to it ran, and may have changed it."""

@@ -30,6 +30,16 @@ class TargetSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetShown:
+    """`seen` is as for rules. `shown` is the whole document, redacted, for a person who judges what the call
+    would change: None where there is nothing to look at, `Unreadable` where it can't be had.
+    """
+
+    seen: TargetSeen
+    shown: Evidence | None
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """A document as rules read it, and `shown`, the same with its secrets masked.
 

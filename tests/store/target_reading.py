@@ -26,7 +26,7 @@ from addons.store.state_dir import StateDir
 from addons.store.target_cache import CacheLimits
 from addons.store.target_call import CallLimits, TargetCall
 from addons.store.target_reader import Subject, TargetReader
-from addons.store.target_seen import TargetSeen
+from addons.store.target_seen import TargetSeen, TargetShown
 from tests.e2e.raw_upstream import KEYS, RawUpstream
 
 API = "api.datadoghq.com"
@@ -123,10 +123,14 @@ class Reading:
         call: str = "CALL",
         fresh: bool = False,
     ) -> TargetSeen:
-        registered = lookup(host)
-        assert registered is not None
-        subject = Subject(call, registered, b"", None)
-        return await self.reader.read(self.policy, self.asked(operation, path, host), subject, fresh=fresh)
+        asked = self.asked(operation, path, host)
+        return await self.reader.read(self.policy, asked, subject(call, host), fresh=fresh)
+
+    async def show(
+        self, operation: str | None = "DeleteMonitor", path: str = "/api/v1/monitor/7", *, fresh: bool = True
+    ) -> TargetShown:
+        asked = self.asked(operation, path)
+        return await self.reader.show(self.policy, asked, subject("CALL", API), fresh=fresh)
 
     def records(self) -> list[dict[str, Any]]:
         with sqlite3.connect(self.state.audit_log) as connection:
@@ -135,6 +139,12 @@ class Reading:
 
     def ends(self) -> list[tuple[str, str | None]]:
         return [(each["kind"], each["attributes"].get("outcome")) for each in self.records()]
+
+
+def subject(call: str, host: str) -> Subject:
+    registered = lookup(host)
+    assert registered is not None
+    return Subject(call, registered, b"", None)
 
 
 def record_of(seen: TargetSeen) -> Mapping[str, Any]:

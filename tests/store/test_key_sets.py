@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from addons.store.key_set_fetch import FetchFailed, FetchLimits, IssuerSettings, fetch_keys
+from addons.store.issuer_http import FetchFailed, FetchLimits
+from addons.store.key_set_fetch import IssuerSettings, fetch_keys
 from addons.store.key_sets import KeySets, RefreshPace
 from tests.core.token_minting import AUDIENCE, Signer
 from tests.store.loopback_issuer import DISCOVERY, KEYS, Answer, LoopbackIssuer, make_certificate, send

@@ -14,6 +14,7 @@ import pytest
 from addons.core.model import Json
 from addons.core.policy.request import Evidence, Seen, Unreadable
 from addons.store.audit_record import AuditRecord
+from addons.store.changes import Change
 from addons.store.credentials import Credentials, CredentialSettings, SecretSource
 from addons.store.datadog_get import GetLimits
 from addons.store.journal import Appended, Journal, JournalUnavailable
@@ -232,11 +233,17 @@ class JournalThat(Journal):
         self._journal_behind = journal
         self._left = after
 
-    async def append(self, records: Sequence[AuditRecord], flow: bytes | None = None) -> Appended:
+    async def append(
+        self,
+        records: Sequence[AuditRecord],
+        flow: bytes | None = None,
+        *,
+        change: Change[object] | None = None,
+    ) -> Appended:
         self._left -= 1
         if self._left < 0:
             raise JournalUnavailable("the disk is full", "free space")
-        return await self._journal_behind.append(records, flow)
+        return await self._journal_behind.append(records, flow, change=change)
 
 
 async def test_i2_what_can_not_be_put_on_record_is_not_sent(make: Make) -> None:

@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 
 from addons.core.token_checks import TokenCheck, TokenRejected
-from addons.store.key_set_fetch import FetchLimits, IssuerSettings
+from addons.store.issuer_http import FetchLimits
+from addons.store.key_set_fetch import IssuerSettings
 from addons.store.key_sets import KeySets
 from addons.store.token_authority import IssuerUnavailable, TokenAuthority
 from tests.core.token_minting import AUDIENCE, NOW, Signer

@@ -1,0 +1,262 @@
+"""Reading approvals, while gateways and control write them."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from addons.core.approvals.approval import Approval, Person
+from addons.core.approvals.states import LIVE, State
+from addons.store.approval_answers import KeptAnswer, read_answer
+from addons.store.approval_rows import SELECT, SELECT_WITH_PREVIEW, ApprovalUnreadable, stored
+from addons.store.approval_schema import has_schema
+from addons.store.approval_table import rows
+from addons.store.audit_log import AuditLogUnusable, check_version, explain, lenient_text, storable
+from addons.store.audit_record import StoredRecord
+
+_log = logging.getLogger(__name__)
+
+_BUSY_SECONDS = 3.0
+_LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE))
+_AT_ONCE = 500  # ids a statement: SQLite bounds parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An approval that has changed; versions ascend over all approvals."""
+
+    id: str
+    state: State
+    version: int
+
+
+class Approvals:
+    """One process's reader. Every method blocks for a short while, may be called by several threads, and
+    raises `AuditLogUnusable` for a file that can't be read.
+
+    While there is no file, or it is of a time before approvals, there is nothing in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()  # guards all below
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._opened = 0
+        self._has_schema = False
+
+    @staticmethod
+    def open(path: Path) -> Approvals:
+        """`path` is that of the audit log."""
+        return Approvals(path)
+
+    def close(self) -> None:
+        with self._lock:
+            self._disconnect()
+
+    def get(self, approval: str) -> Approval | None:
+        """Give one whole. Raises `ApprovalUnreadable`."""
+        found = self._rows(f"{SELECT_WITH_PREVIEW} WHERE id = ?", (storable(approval),))
+        return stored(found[0]).approval if found else None
+
+    def live_by_digest(self, digest: str) -> Approval | None:
+        """Give the one that an identical call belongs to, whole. Raises `ApprovalUnreadable`."""
+        found = self._rows(
+            f"{SELECT_WITH_PREVIEW} WHERE digest = ? AND state IN ({_LIVE})", (storable(digest),)
+        )
+        return stored(found[0]).approval if found else None
+
+    def ran_by_digest(self, digest: str, since: float, until: float = math.inf) -> Approval | None:
+        """Give the newest whose call was answered after `since` and not after `until` (seconds since the
+        epoch). Raises `ApprovalUnreadable`.
+        """
+        found = self._rows(
+            f"{SELECT} WHERE digest = ? AND ran_at > ? AND ran_at <= ? AND state IN (?, ?) "
+            "ORDER BY ran_at DESC LIMIT 1",
+            (storable(digest), since, until, State.SUCCEEDED, State.FAILED),
+        )
+        return stored(found[0]).approval if found else None
+
+    def list(
+        self,
+        states: Collection[State] | None = None,
+        limit: int = 50,
+        before: str | None = None,
+        *,
+        previews: bool = False,
+    ) -> Sequence[Approval]:
+        """Give the newest first; `before` is the id of the last one of the page before.
+
+        Without `previews` theirs are None: they may be large. One that can't be read is left out, and logged.
+        """
+        conditions, parameters = ["1"], list[object]()
+        if states is not None:
+            conditions.append(f"state IN ({', '.join('?' * len(states))})")
+            parameters += sorted(states)
+        if before is not None:
+            conditions.append("id < ?")
+            parameters.append(storable(before))
+        select = SELECT_WITH_PREVIEW if previews else SELECT
+        where = " AND ".join(conditions)
+        return _readable(self._rows(f"{select} WHERE {where} ORDER BY id DESC LIMIT ?", (*parameters, limit)))
+
+    def thread(self, thread: str, *, previews: bool = False, limit: int = 50) -> Sequence[Approval]:
+        """Give what belongs together, as `list` does."""
+        select = SELECT_WITH_PREVIEW if previews else SELECT
+        return _readable(
+            self._rows(f"{select} WHERE thread = ? ORDER BY id DESC LIMIT ?", (storable(thread), limit))
+        )
+
+    def pending_of(self, issuer: str, subject: str) -> int:
+        found = self._rows(
+            "SELECT count(*) AS number FROM approvals WHERE issuer = ? AND subject = ? AND state = ?",
+            (storable(issuer), storable(subject), State.PENDING),
+        )
+        return _number(found[0]["number"]) if found else 0
+
+    def counts(self) -> Mapping[State, int]:
+        """How many are in each state; every state is there."""
+        found = self._rows("SELECT state, count(*) AS number FROM approvals GROUP BY state")
+        known = {row["state"]: _number(row["number"]) for row in found}
+        return {state: known.get(str(state), 0) for state in State}
+
+    def oldest_pending(self) -> float | None:
+        """Since when the one waits that waits the longest, in seconds since the epoch."""
+        found = self._rows(
+            "SELECT min(requested_at) AS oldest FROM approvals WHERE state = ?", (State.PENDING,)
+        )
+        oldest = found[0]["oldest"] if found else None
+        return oldest if isinstance(oldest, float) else None
+
+    def states(self, approvals: Collection[str]) -> Mapping[str, tuple[State, int]]:
+        """Give state and version of those that there are."""
+        wanted = [storable(approval) for approval in approvals]
+        found: dict[str, tuple[State, int]] = {}
+        for start in range(0, len(wanted), _AT_ONCE):
+            part = wanted[start : start + _AT_ONCE]
+            places = ", ".join("?" * len(part))
+            some = self._rows(f"SELECT id, state, version FROM approvals WHERE id IN ({places})", part)  # noqa: S608 - question marks
+            found |= {each.id: (each.state, each.version) for each in _changed(some)}
+        return found
+
+    def changed_after(self, version: int, limit: int = 1000) -> Sequence[Changed]:
+        """Give what changed after that version, in order, each once, as it is now."""
+        return _changed(
+            self._rows(
+                "SELECT id, state, version FROM approvals WHERE version > ? ORDER BY version LIMIT ?",
+                (version, limit),
+            )
+        )
+
+    def last_version(self) -> int:
+        found = self._rows("SELECT max(version) AS last FROM approvals")
+        return _number(found[0]["last"]) if found else 0
+
+    def answer(self, approval: str, at: float | None = None) -> KeptAnswer | None:
+        """Give the answer that is kept, unless it has expired at `at`."""
+        kept = self._look(None, lambda connection: read_answer(connection, approval))
+        return None if kept is not None and at is not None and kept.expires <= at else kept
+
+    def reviews_due(self) -> Sequence[Approval]:
+        """Give those whose glass was broken and that nobody has reviewed, the soonest due first."""
+        return _readable(self._rows(f"{SELECT} WHERE review_due IS NOT NULL ORDER BY review_due"))
+
+    def has_seen(self, approval: str, person: Person) -> bool:
+        return bool(
+            self._rows(
+                "SELECT 1 FROM approval_seen WHERE approval = ? AND issuer = ? AND subject = ?",
+                (storable(approval), storable(person.issuer), storable(person.subject)),
+            )
+        )
+
+    def history(self, approval: str) -> Sequence[StoredRecord]:
+        """Give the audit records of its steps, in order."""
+        found = self._rows(
+            "SELECT records.idx, records.body FROM approval_history "
+            "JOIN records ON records.id = approval_history.record "
+            "WHERE approval_history.approval = ? ORDER BY records.idx",
+            (storable(approval),),
+        )
+        return [StoredRecord(_number(row["idx"]), str(row["body"])) for row in found]
+
+    def data_version(self) -> int:
+        """Give a number that is another one whenever anybody has committed anything since."""
+        return self._look(
+            self._opened << 32,
+            lambda connection: (
+                (self._opened << 32) + _number(connection.execute("PRAGMA data_version").fetchone()[0])
+            ),
+        )
+
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> Sequence[dict[str, object]]:
+        return self._look([], lambda connection: rows(connection, sql, parameters))
+
+    def _look[T](self, nothing: T, look: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            try:
+                connection = self._connected()
+                return nothing if connection is None else look(connection)
+            except AuditLogUnusable:
+                self._disconnect()
+                raise
+            except (OSError, sqlite3.Error) as error:
+                self._disconnect()
+                raise explain(self._path, error) from None
+
+    def _connected(self) -> sqlite3.Connection | None:
+        """Give a connection to the file that is there now, if it has approvals."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            self._disconnect()
+            return None
+        if self._file != (found.st_dev, found.st_ino):
+            self._disconnect()
+        if self._connection is None:
+            connection = sqlite3.connect(
+                f"{self._path.absolute().as_uri()}?mode=ro",
+                uri=True,
+                timeout=_BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            self._connection, self._file = connection, (found.st_dev, found.st_ino)
+            self._opened += 1
+            connection.text_factory = lenient_text
+            check_version(self._path, connection)
+        self._has_schema = self._has_schema or has_schema(self._connection)
+        return self._connection if self._has_schema else None
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        self._file, self._has_schema = None, False
+        if connection is not None:
+            connection.close()
+
+
+def _readable(found: Sequence[dict[str, object]]) -> list[Approval]:
+    every: list[Approval] = []
+    for row in found:
+        try:
+            every.append(stored(row).approval)
+        except ApprovalUnreadable as error:
+            _log.warning("%s It is left out.", error)
+    return every
+
+
+def _changed(found: Sequence[dict[str, object]]) -> Sequence[Changed]:
+    known = {str(state): state for state in State}
+    return [
+        Changed(str(row["id"]), known[str(row["state"])], _number(row["version"]))
+        for row in found
+        if row["state"] in known
+    ]
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
