@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
+from addons.core.approvals.needs import Needs
 from addons.core.model import Json
 from addons.core.policy import Decision, PolicyRequest, PolicySet
 from addons.core.policy.backtesting import operation_of
@@ -111,7 +112,22 @@ def decision_json(decision: Decision) -> dict[str, Json]:
         },
         "limits": [use.name for use in decision.limits],
         "shadow": [hit.rule for hit in decision.shadow],
+        "approval": needs_json(decision.needs) if decision.needs else None,
         "enforced_later": decision_json(decision.withheld) if decision.withheld else None,
+    }
+
+
+def needs_json(needs: Needs) -> dict[str, Json]:
+    """What people have to say; times in seconds."""
+    glass = needs.break_glass
+    return {
+        "need": [{"group": group, "count": count} for group, count in needs.groups],
+        "reason": "required" if needs.reason_required else "optional",
+        "ttl": {"pending": needs.pending, "grant": needs.grant},
+        "hold": needs.hold,
+        "break_glass": {"groups": list[Json](glass.groups), "review_within": glass.review_within}
+        if glass
+        else None,
     }
 
 
@@ -195,12 +211,17 @@ def _decision_lines(decision: Decision) -> list[Text]:
         ("masked in the answer", [*decision.mask_response.detect, *decision.mask_response.json]),
         ("counted against", [use.name for use in decision.limits]),
         ("rules in shadow mode", [hit.rule for hit in decision.shadow]),
+        ("has to be approved by", _who(decision.needs) if decision.needs else []),
     ):
         if values:
             lines.append(Text(_shown(f"            {name}: {', '.join(sorted(values))}")))
     if (later := decision.withheld) is not None:
         lines.append(Text(f"            enforced, it would be: {later.effect} {later.rule or later.reason}"))
     return lines
+
+
+def _who(needs: Needs) -> list[str]:
+    return [f"{count} of {group}" for group, count in needs.groups]
 
 
 def _shown(text: str) -> str:

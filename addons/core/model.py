@@ -58,7 +58,6 @@ class Reason(StrEnum):
     # policy
     DENIED_BY_RULE = "denied_by_rule"
     NO_RULE = "no_rule"
-    APPROVAL_UNAVAILABLE = "approval_unavailable"
     AMBIGUOUS_CREDENTIAL = "ambiguous_credential"
     POLICY_ERROR = "policy_error"
     POLICY_UNAVAILABLE = "policy_unavailable"
@@ -66,6 +65,19 @@ class Reason(StrEnum):
     QUOTA_EXCEEDED = "quota_exceeded"
     TARGET_UNREADABLE = "target_unreadable"
     OBSERVED = "observed"
+    # approvals
+    APPROVAL_REQUIRED = "approval_required"
+    APPROVAL_PENDING = "approval_pending"
+    APPROVAL_DENIED = "approval_denied"
+    APPROVAL_EXPIRED = "approval_expired"
+    APPROVAL_CANCELLED = "approval_cancelled"
+    APPROVAL_RUNNING = "approval_running"
+    APPROVAL_UNKNOWN = "approval_unknown"
+    APPROVAL_IMPOSSIBLE = "approval_impossible"
+    TOO_MANY_APPROVALS = "too_many_approvals"
+    APPROVALS_UNAVAILABLE = "approvals_unavailable"
+    ANSWERED_AGAIN = "answered_again"
+    GATEWAY_ANSWERED = "gateway_answered"
     # masking
     MASKED_VALUE = "masked_value"
     # credential

@@ -146,4 +146,4 @@ def test_a_suggested_policy_lets_the_agent_do_its_work_again(
         gateway.stop()
     refused = {name for name, one in said.items() if one.status == 403}
     assert refused == {*DELETES, "create api key"}
-    assert reasons == {"allowed", "approval_unavailable", "no_rule"}
+    assert reasons == {"allowed", "approval_required", "no_rule"}

@@ -128,6 +128,7 @@ def allowed(path: str, *groups: str) -> set[Risk]:
         ("telemetry.yaml", "telemetry-agents", {Risk.READ, Risk.INGEST}),
         ("on-call.yaml", "on-call-agents", {Risk.READ, Risk.WRITE}),
         ("break-glass.yaml", "break-glass-agents", {Risk.READ}),
+        ("production.yaml", "sre-agents", set()),
         ("no-administration.yaml", "agents", set()),
     ],
 )

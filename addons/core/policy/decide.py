@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from addons.core.approvals.needs import added_up
 from addons.core.model import Effect, Operation, Reason
 from addons.core.policy.conditions.limits import UnusableKey
 from addons.core.policy.index import Candidate, Candidates, missing_evidence
@@ -176,20 +177,19 @@ def _verdict(matches: _Matches, request: PolicyRequest, revision: str) -> Decisi
 def _permission(
     matches: _Matches, credential: str | None, limits: tuple[LimitUse, ...], revision: str
 ) -> Decision:
-    asking = matches.approvals or matches.restrictions
-    rule = _first([*matches.approvals, *matches.restrictions] if asking else matches.allows)
+    asking = sorted([*matches.approvals, *matches.restrictions], key=lambda rule: rule.id)
+    rule = asking[0] if asking else _first(matches.allows)
     message = f"allowed by the rule {rule.id}"
     if asking:
-        message = (
-            f"the rule {rule.id} wants a person to approve this call, and this gateway can't ask one yet; "
-            "nothing was sent" + (f". {rule.reason}" if rule.reason else "")
+        message = f"the rule {rule.id} wants a person to approve this call" + (
+            f". {rule.reason}" if rule.reason else ""
         )
     masks_response = Masks()
     for each in matches.permitting:
         masks_response |= each.mask_response
     return Decision(
         effect=Effect.REQUIRE_APPROVAL if asking else Effect.ALLOW,
-        reason=Reason.APPROVAL_UNAVAILABLE if asking else Reason.ALLOWED,
+        reason=Reason.APPROVAL_REQUIRED if asking else Reason.ALLOWED,
         permitted=not asking,
         rule=rule.id,
         rules=_ids(matches.all()),
@@ -201,6 +201,9 @@ def _permission(
         limits=limits,
         log=_loudest(matches.all()),
         shadow=_shadow(matches),
+        needs=added_up(each.needs for each in asking if each.needs is not None) if asking else None,
+        asking=_ids(asking),
+        why=tuple(each.reason for each in asking if each.reason),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from addons.core.approvals.needs import Needs
 from addons.core.model import Effect, Json, Operation, Principal, Reason
 
 
@@ -116,7 +117,8 @@ class Decision:
     matched, by id. `credential` is None where no matching rule names one. Masks and limits are those of all
     matching allow and approval rules, together. `shadow` are the rules that would have had a say, were they
     enforced. `withheld` is, under `profile: observe`, the verdict that was not enforced. `revision` is the
-    policy set's.
+    policy set's. Where people are to be asked, `needs` is what all the rules that want it need together,
+    `asking` are these rules and `why` their reasons.
     """
 
     effect: Effect
@@ -133,3 +135,6 @@ class Decision:
     log: LogLevel | None = None
     shadow: tuple[ShadowHit, ...] = ()
     withheld: Decision | None = None
+    needs: Needs | None = None
+    asking: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()

@@ -13,11 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from addons.core.approvals.needs import Needs
 from addons.core.model import Effect, Json, Principal
 from addons.core.policy.conditions.globs import TextTest, compile_globs
 from addons.core.policy.conditions.limits import Limit
 from addons.core.policy.forms.matchers import Comparison, Scalar
-from addons.core.policy.forms.rule_document import Approval
 from addons.core.policy.request import LogLevel, Masks, PolicyRequest, Reads
 from addons.core.yaml_source import Position
 
@@ -75,7 +75,7 @@ class Rule:
     limits: tuple[Limit, ...]
     log: LogLevel | None
     reason: str
-    approval: Approval | None
+    needs: Needs | None
     shadow: bool
     reads: frozenset[Reads]
     position: Position

@@ -21,8 +21,8 @@ HOLD = f"- {{id: h, effect: require_approval, {ASK}}}"
         (ALLOW, Effect.ALLOW, Reason.ALLOWED, "a"),
         (f"{ALLOW}\n{DENY}", Effect.DENY, Reason.DENIED_BY_RULE, "d"),
         (f"{DENY}\n{HOLD}\n{ALLOW}", Effect.DENY, Reason.DENIED_BY_RULE, "d"),
-        (f"{ALLOW}\n{HOLD}", Effect.REQUIRE_APPROVAL, Reason.APPROVAL_UNAVAILABLE, "h"),
-        (HOLD, Effect.REQUIRE_APPROVAL, Reason.APPROVAL_UNAVAILABLE, "h"),
+        (f"{ALLOW}\n{HOLD}", Effect.REQUIRE_APPROVAL, Reason.APPROVAL_REQUIRED, "h"),
+        (HOLD, Effect.REQUIRE_APPROVAL, Reason.APPROVAL_REQUIRED, "h"),
     ],
 )
 def test_deny_beats_approval_beats_allow_beats_the_default(

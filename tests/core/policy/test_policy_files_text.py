@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from addons.core.approvals.needs import BreakGlass, Needs
 from addons.core.model import Effect
 from addons.core.policy import PolicySet
 from addons.core.yaml_source import ProblemsError
-from tests.core.policy.policy_making import CATALOGUE, policy
+from tests.core.policy.policy_making import CATALOGUE, policy, principal, request
 
 HEAD = "version: 1\nrules:\n  - id: a\n    effect: allow\n"
 
@@ -149,9 +150,34 @@ def test_an_approval_rule_names_who_may_approve() -> None:
       break_glass: {group: commanders, review_within: 24h}
 """
     (rule,) = policy(HEAD.replace("allow", "require_approval") + full).rules
-    assert rule.approval is not None
-    assert [(need.group, need.count) for need in rule.approval.need] == [("sre-leads", 1), ("secops", 2)]
-    assert (rule.approval.ttl.grant, rule.approval.hold) == (600, 300)
+    assert rule.needs == Needs(
+        (("secops", 2), ("sre-leads", 1)),
+        reason_required=True,
+        pending=1800,
+        grant=600,
+        hold=300,
+        break_glass=BreakGlass(("commanders",), 86400),
+    )
+
+
+def test_what_several_rules_need_adds_up_in_the_decision() -> None:
+    """Also of a rule that only asks because the call lacks what it names."""
+    text = """version: 1
+rules:
+  - id: a
+    effect: require_approval
+    who: {groups: [g]}
+    approval: {need: [{group: leads}], hold: 1m}
+    reason: one
+  - {id: b, effect: require_approval, who: {groups: [g]}, approval: {need: [{group: leads}, {group: secops}]}}
+  - {id: c, effect: require_approval, who: {on_behalf_of: bob}, approval: {need: [{group: owners}]}}
+  - {id: d, effect: allow, who: {groups: [g]}}
+"""
+    decision = policy(text).decide(request("GetMonitor", who=principal("g")))
+    assert (decision.effect, decision.permitted, decision.rule) == (Effect.REQUIRE_APPROVAL, False, "a")
+    assert decision.needs is not None
+    assert decision.needs.groups == (("leads", 2), ("owners", 1), ("secops", 1))
+    assert (decision.needs.hold, decision.asking, decision.why) == (60, ("a", "b", "c"), ("one",))
 
 
 def test_the_only_default_is_deny() -> None:

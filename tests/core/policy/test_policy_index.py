@@ -96,4 +96,4 @@ def test_groups_that_are_lacking_stay_so_beside_a_condition_that_fits() -> None:
     rules = "- {id: a, effect: require_approval, who: {groups: [x]}, http: {method: GET}, %s}"
     found = policy(rules % "approval: {need: [{group: leads}]}")
     assert found.decide(request(who=principal())).reason is Reason.NO_RULE
-    assert found.decide(request(who=principal("x"))).reason is Reason.APPROVAL_UNAVAILABLE
+    assert found.decide(request(who=principal("x"))).reason is Reason.APPROVAL_REQUIRED

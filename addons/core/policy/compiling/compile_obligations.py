@@ -1,7 +1,8 @@
-"""What a rule that matches brings along: masks and limits."""
+"""What a rule that matches brings along: masks, limits, and the people who have to say yes."""
 
 from __future__ import annotations
 
+from addons.core.approvals.needs import BreakGlass, Needs, added_up
 from addons.core.policy.compiling.policy_file import PolicyFile
 from addons.core.policy.conditions.limits import Limit
 from addons.core.policy.forms import rule_document
@@ -46,3 +47,21 @@ def compile_limits(file: PolicyFile, path: Path, rule: rule_document.Rule) -> tu
         else:
             found.append(limit)
     return tuple(found)
+
+
+def compile_needs(rule: rule_document.Rule) -> Needs | None:
+    approval = rule.approval
+    if approval is None:
+        return None
+    glass = approval.break_glass
+    return added_up(
+        Needs(
+            groups=((need.group, need.count),),
+            reason_required=approval.reason == "required",
+            pending=approval.ttl.pending,
+            grant=approval.ttl.grant,
+            hold=approval.hold,
+            break_glass=BreakGlass((glass.group,), glass.review_within) if glass is not None else None,
+        )
+        for need in approval.need
+    )

@@ -12,7 +12,7 @@ from addons.core.policy.compiling.compile_documents import (
     compile_when,
 )
 from addons.core.policy.compiling.compile_head import compile_groups, compile_http, compile_who
-from addons.core.policy.compiling.compile_obligations import compile_limits, compile_masks
+from addons.core.policy.compiling.compile_obligations import compile_limits, compile_masks, compile_needs
 from addons.core.policy.compiling.operation_fits import OperationFits, Operations, compile_op
 from addons.core.policy.compiling.policy_file import PolicyFile
 from addons.core.policy.forms import rule_document
@@ -54,7 +54,7 @@ def _rule(file: PolicyFile, path: Path, rule: rule_document.Rule, operations: Op
         limits=compile_limits(file, path, rule),
         log=rule.log,
         reason=rule.reason or "",
-        approval=rule.approval,
+        needs=compile_needs(rule),
         shadow=rule.mode == "shadow",
         reads=frozenset[Reads]().union(*(condition.reads for condition in conditions)),
         position=file.source.at((*path, "id")),
