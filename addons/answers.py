@@ -96,12 +96,26 @@ class Standing:
         return made
 
 
-def refuse(flow: http.HTTPFlow, call: Call, refusal: Refusal) -> None:
-    """Ends the call here: `refusal` becomes its answer, and no later stage may permit it."""
+def refuse(
+    flow: http.HTTPFlow, call: Call, refusal: Refusal, more: Mapping[str, str | None] | None = None
+) -> None:
+    """Ends the call here: `refusal` becomes its answer, and no later stage may permit it. `more` is what else
+    the agent is told.
+    """
     call.refusal = refusal
     about = {
+        **(more or {}),
         "identity": call.principal.subject if call.principal else None,
         "on_behalf_of": call.principal.on_behalf_of if call.principal else None,
         "policy": call.decision.revision if call.decision else None,
     }
     flow.response = response_of(refusal, call.id, head_only=flow.request.method == "HEAD", about=about)
+
+
+def answer_here(flow: http.HTTPFlow, call: Call, reason: Reason, response: http.Response) -> None:
+    """Ends the call here with an answer that is no refusal: nothing of it goes to Datadog."""
+    call.refusal = Refusal(response.status_code, reason, "the gateway answered")
+    response.headers["X-DDGate-Call"] = call.id
+    if flow.request.method == "HEAD":
+        response.raw_content = b""
+    flow.response = response

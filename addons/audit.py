@@ -8,7 +8,7 @@ import base64
 import logging
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import time
 
 from mitmproxy import http
@@ -17,7 +17,10 @@ from addons import flowstate
 from addons.answers import NOT_PERMITTED, refuse
 from addons.core.model import Json, Reason, Refusal
 from addons.flowstate import MAX_METHOD, Call, Stage, StoredMessage
+from addons.store import approval_runs, moment
+from addons.store.approval_answers import KeptAnswer
 from addons.store.audit_record import AuditRecord, CallFacts, RecordKind, RecordRefused
+from addons.store.changes import Change, ChangeRefused
 from addons.store.journal import Journal, JournalUnavailable
 
 logger = logging.getLogger(__name__)
@@ -32,17 +35,39 @@ _TOO_LARGE = Refusal(413, Reason.BODY_TOO_LARGE, "the body is over the gateway's
 _MALFORMED = Refusal(400, Reason.MALFORMED_REQUEST, "the request is not well-formed HTTP")
 _CLIENT_GONE = Refusal(0, Reason.CLIENT_GONE, "the client left before the call was decided on")
 _FAILED = NOT_PERMITTED.reason
+_ANSWERED = frozenset({Reason.GATEWAY_ANSWERED, Reason.ANSWERED_AGAIN})  # by the gateway, and no refusal
 # How mitmproxy begins what it says of a client that left in the middle of a body.
 _BROKEN_OFF = "HTTP/1 protocol error: peer closed connection"
 _MAX_UNWRITTEN = 10_000
+_GRANT_GONE = Refusal(
+    409,
+    Reason.APPROVAL_RUNNING,
+    "the approval of this call was used, or taken back, a moment ago",
+    "repeat the same request to hear what became of it",
+    retry_after=1.0,
+)
+_MAX_KEPT_ANSWER = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What approved calls need: the name of this process, and for how many seconds their answers are kept."""
+
+    process: str
+    replay_window: float
 
 
 class Audit:
-    """What can't be written when it is due is kept, as far as memory allows, and written by `retry`."""
+    """What can't be written when it is due is kept, as far as memory allows, and written by `retry`.
 
-    def __init__(self, journal: Journal) -> None:
+    The grant of an approved call is used up in the transaction of its `attempted` record, and what became of
+    the call is put beside its outcome.
+    """
+
+    def __init__(self, journal: Journal, runs: RunSettings) -> None:
         self._journal = journal
-        self._unwritten: deque[AuditRecord] = deque(maxlen=_MAX_UNWRITTEN)
+        self._runs = runs
+        self._unwritten: deque[tuple[AuditRecord | None, Change[object] | None]] = deque()
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         """A tunnel that opens is recorded by the calls in it; one that is refused is recorded here."""
@@ -67,9 +92,15 @@ class Audit:
         )
         call.attempted = True  # from here on what ends it, a drain above all, owes an outcome
         try:
-            await self._journal.append([record])
+            await self._journal.append([record], change=self._consumption(call))
+        except ChangeRefused:
+            call.attempted = False
+            refuse(flow, call, _GRANT_GONE)
+            return
         except JournalUnavailable as error:
             logger.error("a call was refused, because it can't be put on record: %s", error)  # noqa: TRY400 - no traceback
+            if call.grant is not None:  # it may have been written nevertheless
+                self._keep(None, approval_runs.NotSent(call.grant.approval, call.id, moment.now()))
             call.attempted = False
             refuse(flow, call, _UNAVAILABLE)
             return
@@ -82,12 +113,12 @@ class Audit:
             await self.settle(flow)
             return
         call.closed = True
-        record = self._outcome(flow, call, "answered")
+        record, change = self._outcome(flow, call, "answered"), self._end(call, "answered")
         try:
-            await self._journal.append([record], call.recorded_flow)
+            await self._write(record, call.recorded_flow, change)
         except JournalUnavailable as error:
             logger.error("an answer is withheld, because it can't be put on record: %s", error)  # noqa: TRY400 - no traceback
-            self.keep(self._outcome(flow, call, "answer withheld"))
+            self._keep(self._outcome(flow, call, "answer withheld"), change)
             return
         call.clearances.add(Stage.AUDIT)
 
@@ -103,41 +134,99 @@ class Audit:
         if call.closed:
             return
         call.closed = True
+        change = None
         if call.attempted:
-            record = self._outcome(flow, call, _end_of(call))
+            outcome = _end_of(call)
+            record, change = self._outcome(flow, call, outcome), self._end(call, outcome)
         else:
-            kind = RecordKind.TUNNEL_REFUSED if call.method == "CONNECT" else RecordKind.REFUSED
             refusal = call.refusal or _told_by(flow)
+            kind = RecordKind.TUNNEL_REFUSED if call.method == "CONNECT" else RecordKind.REFUSED
+            if refusal.reason in _ANSWERED:
+                kind = RecordKind.READ
             facts = replace(_facts(flow, call), reason=refusal.reason, status=refusal.status or None)
             record = AuditRecord(kind, call.started, call.id, facts, refusal.message, _verdict(call))
         try:
-            await self._journal.append([record], call.recorded_flow)
+            await self._write(record, call.recorded_flow, change)
         except JournalUnavailable as error:
             logger.error("a %s record waits: %s", record.kind, error)  # noqa: TRY400 - no traceback
-            self.keep(record)
+            self._keep(record, change)
 
     def keep(self, record: AuditRecord) -> None:
-        """Hold a record that can't be written now, for `retry`.
+        """Hold a record that can't be written now, for `retry`."""
+        self._keep(record, None)
 
-        Outcomes come first: refusals anyone can cause, in any number, and so push nothing out.
-        """
-        if record.kind is RecordKind.OUTCOME:
-            self._unwritten.appendleft(record)
+    def _keep(self, record: AuditRecord | None, change: Change[object] | None) -> None:
+        """Outcomes come first: refusals anyone can cause, in any number, and so push nothing out."""
+        if record is None or record.kind is RecordKind.OUTCOME:
+            self._unwritten.appendleft((record, change))
+            if len(self._unwritten) > _MAX_UNWRITTEN:
+                self._unwritten.pop()
         elif len(self._unwritten) < _MAX_UNWRITTEN:
-            self._unwritten.append(record)
+            self._unwritten.append((record, change))
 
     async def retry(self) -> None:
         """Writes what could not be written when it was due."""
         while self._unwritten:
-            record = self._unwritten.popleft()  # first: others may retry meanwhile
+            record, change = self._unwritten.popleft()  # first: others may retry meanwhile
             try:
-                await self._journal.append([record])
+                await self._write(record, None, change)
             except JournalUnavailable:
-                self._unwritten.appendleft(record)
+                self._unwritten.appendleft((record, change))
                 return
             except RecordRefused:
                 # An append that fails at the last moment may have been written nevertheless.
-                logger.warning("a %s record that waited is on record already", record.kind)
+                logger.warning("a record that waited is on record already: %s", record and record.kind)
+
+    async def _write(
+        self, record: AuditRecord | None, flow: bytes | None, change: Change[object] | None
+    ) -> None:
+        """Append the record even where the change beside it comes too late: it was made already, or what it
+        is about went another way.
+        """
+        records = [record] if record is not None else []
+        if change is not None:
+            try:
+                await self._journal.append(records, flow, change=change)
+            except ChangeRefused as refused:
+                logger.warning("the end of an approved call is told without its approval: %s", refused)
+            else:
+                return
+        if records:
+            await self._journal.append(records, flow)
+
+    def _consumption(self, call: Call) -> Change[object] | None:
+        grant = call.grant
+        if grant is None:
+            return None
+        return approval_runs.Consume(grant.approval, grant.digest, self._runs.process, call.id, moment.now())
+
+    def _end(self, call: Call, outcome: str) -> Change[object] | None:
+        """What becomes of the approval whose grant the call used up."""
+        grant = call.grant
+        if grant is None:
+            return None
+        at = moment.now()
+        if outcome == "not sent":
+            return approval_runs.NotSent(grant.approval, call.id, at)
+        if call.answer is None:
+            return approval_runs.Lost(grant.approval, call.id, at)
+        kept = self._kept_answer(call) if outcome == "answered" else None
+        return approval_runs.Ran(grant.approval, call.id, call.answer.status_code, kept, at)
+
+    def _kept_answer(self, call: Call) -> KeptAnswer | None:
+        """The answer for whoever repeats the call, as it is stored: redacted."""
+        stored, answer = call.stored_answer, call.answer
+        if stored is None or answer is None or stored.content is None:
+            return None
+        if len(stored.content) > _MAX_KEPT_ANSWER:
+            return None
+        return KeptAnswer(
+            status=answer.status_code,
+            reason=answer.data.reason,
+            headers=stored.headers,
+            content=stored.content,
+            expires=time() + self._runs.replay_window,
+        )
 
     def _outcome(self, flow: http.HTTPFlow, call: Call, outcome: str) -> AuditRecord:
         attributes: dict[str, Json] = {"outcome": outcome, "seconds": round(time() - call.started, 6)}
@@ -187,6 +276,7 @@ def _facts(flow: http.HTTPFlow, call: Call) -> CallFacts:
         rule=decision.rule if decision else None,
         reasons=decision.rules if decision else (),
         policy_revision=decision.revision if decision else None,
+        approval=call.approval,
         method=flow.request.method[:MAX_METHOD],
         host=call.host.name if call.host else None,
         path=request.target if request is not None else None,

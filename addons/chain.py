@@ -17,7 +17,11 @@ from mitmproxy.addonmanager import Loader
 
 from addons import flowstate, logs, options_guard, wire_bounds, wire_errors
 from addons.answer_timeout import AnswerTimeout
-from addons.audit import Audit
+from addons.approval import Approval, Surroundings
+from addons.approval_draft import Drafts
+from addons.approval_status import ApprovalStatus
+from addons.approval_upkeep import ApprovalUpkeep
+from addons.audit import Audit, RunSettings
 from addons.body import DecodedBody
 from addons.core.config_sections import Listen
 from addons.credential import CredentialOnTheWire
@@ -33,6 +37,7 @@ from addons.recorder import Recorder
 from addons.redaction import Redaction
 from addons.runtime import Runtime, credential_check, prepare
 from addons.start_problems import START_PROBLEMS
+from addons.store.approval_watch import ApprovalWatch
 from addons.store.config_file import read_config
 from addons.store.datadog_get import DatadogGet, GetLimits
 from addons.store.decider import Decider
@@ -46,13 +51,14 @@ from addons.store.target_reader import TargetReader
 from addons.upstream import Upstream
 
 _LONGEST_READ = 10.0  # seconds that a call may wait for the resource that its rules look at
+_DIGESTS = "approval-digest"  # the installation's key for digests of exact requests
 _STOCK_PORT = 8080  # where stock mitmproxy listens when it is told nothing
 
 
 def stages(runtime: Runtime) -> Sequence[object]:
     config = runtime.config
     guard = OptionsGuard()
-    audit = Audit(runtime.journal)
+    audit = Audit(runtime.journal, RunSettings(runtime.process.name, config.approvals.replay_window))
     counts = PolicyCounts()
     targets = _target_reader(runtime, audit)
     worker = DecisionWorker(runtime.catalogue)
@@ -65,6 +71,26 @@ def stages(runtime: Runtime) -> Sequence[object]:
         counts=counts,
     )
     reload = _reload(runtime, policy, redaction, worker)
+    identity = Identity(runtime.tokens, config.identity.header)
+    watch = ApprovalWatch(runtime.approvals.data_version, runtime.approvals.states)
+    drafts = Drafts(
+        redaction.preview, policy.look, policy.count_against_limits, runtime.state.installation_key(_DIGESTS)
+    )
+    approval = Approval(
+        config.approvals,
+        Surroundings(
+            draft=drafts.draft,
+            still_holds=drafts.still_holds,
+            decide_again=policy.decide_again,
+            check_again=identity.check_again,
+            is_draining=lambda: lifecycle.is_draining,
+            process=runtime.process.name,
+        ),
+        runtime.journal,
+        runtime.approvals,
+        watch,
+        runtime.state.installation_key(_DIGESTS),
+    )
     lifecycle = Lifecycle(
         guard=Guard(audit.settle),
         settle=audit.settle,
@@ -77,6 +103,7 @@ def stages(runtime: Runtime) -> Sequence[object]:
         warnings=lambda: _warnings(policy, reload),
         policy_revision=lambda: policy.policy_set.revision if policy.policy_set is not None else "",
         counted=counts.counted,
+        holding=lambda: approval.holding,
         listen=runtime.gateway_url,
     )
     return (
@@ -86,10 +113,19 @@ def stages(runtime: Runtime) -> Sequence[object]:
         Listener(config.listen, runtime.base_dir),
         lifecycle,
         reload,
-        Identity(runtime.tokens, config.identity.header),
+        ApprovalUpkeep(runtime.journal, runtime.approvals, runtime.state, runtime.process),
+        identity,
         Destination(config.sites),
+        ApprovalStatus(
+            runtime.approvals,
+            watch,
+            runtime.journal,
+            config.approvals.longest_wait,
+            lambda: lifecycle.is_draining,
+        ),
         DecodedBody(config.limits.decoded_body),
         policy,
+        approval,
         CredentialOnTheWire(runtime.credentials, config.limits.decoded_body),
         redaction,
         Recorder(runtime.gateway_url),

@@ -31,6 +31,7 @@ class Stage(StrEnum):
     DESTINATION = "destination"
     BODY = "body"
     POLICY = "policy"
+    APPROVAL = "approval"
     REDACTION = "redaction"
     CREDENTIAL = "credential"
     RECORDER = "recorder"
@@ -44,6 +45,7 @@ REQUEST_STAGES = frozenset(
         Stage.DESTINATION,
         Stage.BODY,
         Stage.POLICY,
+        Stage.APPROVAL,
         Stage.REDACTION,
         Stage.CREDENTIAL,
         Stage.AUDIT,
@@ -68,6 +70,26 @@ class StoredMessage:
     digest: str
     target: str = ""
     findings: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedRequest:
+    """A request as a person may see it before it runs: `target` is its path and query, `body` decoded, None
+    where it could not be masked.
+    """
+
+    target: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes | None
+    intent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The approval that a call is about to use up, bound to the digest of exactly this call."""
+
+    approval: str
+    digest: str
 
 
 @dataclass(slots=True)
@@ -100,6 +122,9 @@ class Call:
     decision: Decision | None = None
     resource: Json = None  # what was seen of the resource that the call is about, redacted
     credential: str | None = None
+    unverified_intent: str | None = None
+    approval: str | None = None  # the id of the one that was asked for
+    grant: Grant | None = None
     refusal: Refusal | None = None
     head_passed: bool = False
     permits: set[Stage] = field(default_factory=set)
@@ -243,6 +268,18 @@ def _principal_facts(principal: Principal) -> dict[str, str | int | bool]:
     return facts
 
 
+def _call_facts(call: Call) -> dict[str, str | int | bool]:
+    facts: dict[str, str | int | bool] = {}
+    if call.operation is not None:
+        facts["ddgate.operation"] = call.operation.name
+        facts["ddgate.risk"] = call.operation.risk.value
+    if call.resource is not None:
+        facts["ddgate.target"] = json.dumps(call.resource, separators=(",", ":"))
+    if call.approval is not None:
+        facts["ddgate.approval"] = call.approval
+    return facts
+
+
 def _findings(stored: StoredMessage | None) -> int:
     return sum(stored.findings.values()) if stored is not None else 0
 
@@ -255,11 +292,7 @@ def describe(call: Call, unverified_method: str) -> Description:
         who = principal.subject
         if principal.on_behalf_of:
             who = f"{who} for {principal.on_behalf_of}"
-    if call.operation is not None:
-        facts["ddgate.operation"] = call.operation.name
-        facts["ddgate.risk"] = call.operation.risk.value
-    if call.resource is not None:
-        facts["ddgate.target"] = json.dumps(call.resource, separators=(",", ":"))
+    facts |= _call_facts(call)
     verdict, marker = "no verdict", ""
     if (decision := call.decision) is not None:
         facts["ddgate.effect"] = decision.effect.value

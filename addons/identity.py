@@ -20,6 +20,7 @@ from addons.store.token_authority import IssuerUnavailable, TokenAuthority
 _RENEW_BEFORE = 30.0
 _KEY_HEADERS = ("dd-api-key", "dd_api_key")
 _INTENT_HEADER = "x-ddgate-intent"
+_MAX_INTENT = 500
 _HOW = "put a token of a configured issuer into HTTPS_PROXY, or run the agent under `ddgate run`"
 
 
@@ -54,6 +55,7 @@ class Identity:
             identity_header=headers.get_all(self._header),
             api_key=[value for name in _KEY_HEADERS for value in headers.get_all(name)],
         )
+        call.unverified_intent = _intent(headers.get_all(_INTENT_HEADER))
         for name in ("proxy-authorization", self._header, *_KEY_HEADERS, _INTENT_HEADER):
             headers.pop(name, None)
         status = 407 if at_proxy else 401
@@ -74,6 +76,10 @@ class Identity:
 
     def request(self, flow: http.HTTPFlow) -> None:
         """A body may take longer to come than its token lives."""
+        self.check_again(flow)
+
+    def check_again(self, flow: http.HTTPFlow) -> None:
+        """Refuses a call whose token has expired since, while its body came or a person thought about it."""
         call = flowstate.call_of(flow)
         if call.refusal is None and Stage.IDENTITY in call.permits:
             refusal = _still_valid(call.principal, 401 if call.in_tunnel else 407)
@@ -115,6 +121,11 @@ class Identity:
                 refuse(flow, call, Refusal(503, error.reason, error.message, error.remedy))
                 return None
         return principals
+
+
+def _intent(unverified_values: Sequence[str]) -> str | None:
+    """What the agent says it is about: free text, shown to people and never relied on."""
+    return " ".join(" ".join(unverified_values).split())[:_MAX_INTENT] or None
 
 
 def _still_valid(principal: Principal | None, status: int) -> Refusal | None:

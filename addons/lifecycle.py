@@ -62,6 +62,7 @@ class Lifecycle:
         warnings: Callable[[], Mapping[str, Sequence[str]]],
         policy_revision: Callable[[], str],
         counted: Callable[[], Counted],
+        holding: Callable[[], int],
         listen: str,
     ) -> None:
         self._guard = guard
@@ -75,6 +76,7 @@ class Lifecycle:
         self._warnings = warnings
         self._policy_revision = policy_revision
         self._counted = counted
+        self._holding = holding
         self._listen = listen
         self._flows: WeakSet[http.HTTPFlow] = WeakSet()
         self._tasks: list[asyncio.Task[None]] = []
@@ -176,6 +178,7 @@ class Lifecycle:
                 problems=problems,
                 warnings=self._warnings(),
                 counted=self._counted(),
+                holding=self._holding(),
             )
             try:
                 await asyncio.to_thread(write_status, self._state_dir, status)

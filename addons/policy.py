@@ -24,6 +24,7 @@ from addons.store.decision_worker import WorkerUnavailable
 from addons.store.limit_counters import CountersUnavailable, LimitCounters
 from addons.store.policy_counts import PolicyCounts
 from addons.store.target_reader import Subject
+from addons.store.target_seen import TargetShown
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,8 @@ class Policy:
             return
         try:
             call.target = target = _target_of(flow.request)
-            request = self._asked(flow.request, call, target)
+            call.operation = self._catalogue.resolve(flow.request.method, target.segments, call.host)
+            request = self._asked(flow.request, call)
         except BadTarget:
             refuse(flow, call, _BAD_TARGET)
             return
@@ -95,17 +97,57 @@ class Policy:
             return
         _tell(call, decision)
         self._tell_when_observing_ends(policy_set, decision)
-        if await self._is_over_a_limit(flow, call, decision):
-            assert call.refusal is not None  # noqa: S101 - it was just refused
-            self._counts.count(replace(decision, effect=Effect.DENY, reason=call.refusal.reason))
+        asks = decision.effect is Effect.REQUIRE_APPROVAL  # counted once it is known that it asks anew
+        if not asks and not await self.count_against_limits(flow):
             return
         self._counts.count(decision)
-        if not decision.permitted:
-            refuse(flow, call, Refusal(403, decision.reason, decision.message, "", decision.rule))
+        if not decision.permitted and not asks:
+            refuse(flow, call, _denial(decision))
             return
         # What is forwarded is what was decided on: the one normal form.
         flow.request.path = f"{target.path}?{target.query}" if target.query else target.path
         call.permits.add(Stage.POLICY)
+
+    async def decide_again(self, flow: http.HTTPFlow) -> bool:
+        """Decide anew on a call that a person has let pass: by the policy of now, and by the resource as it
+        is now. False where the call was refused, because a newer deny beats an older yes.
+        """
+        call = flowstate.call_of(flow)
+        policy_set = self.policy_set
+        if policy_set is None:
+            refuse(flow, call, _UNAVAILABLE)
+            return False
+        request = self._asked(flow.request, call)
+        try:
+            decision = await self._decide(flow, call, policy_set, request, fresh=True)
+        except WorkerUnavailable as error:
+            logger.error("call %s could not be decided on: %s", call.id, error)  # noqa: TRY400 - no traceback
+            refuse(flow, call, _UNDECIDED)
+            return False
+        call.decision = decision
+        if not decision.permitted and decision.effect is not Effect.REQUIRE_APPROVAL:
+            self._counts.count(decision)
+            refuse(flow, call, _denial(decision))
+            return False
+        return True
+
+    async def look(self, flow: http.HTTPFlow) -> TargetShown | None:
+        """Look at what the call would change, as it is now; None where there is nothing to look at."""
+        call = flowstate.call_of(flow)
+        if self.policy_set is None or call.host is None:
+            return None
+        asked = self._asked(flow.request, call)
+        return await self._decider.show(self.policy_set, asked, _subject(flow, call))
+
+    async def count_against_limits(self, flow: http.HTTPFlow) -> bool:
+        """False where the call was refused, because a limit of its rules is used up."""
+        call = flowstate.call_of(flow)
+        decision = call.decision
+        if decision is None or not await self._is_over_a_limit(flow, call, decision):
+            return True
+        assert call.refusal is not None  # noqa: S101 - it was just refused
+        self._counts.count(replace(decision, effect=Effect.DENY, reason=call.refusal.reason))
+        return False
 
     def announce(self, policy_set: PolicySet) -> None:
         """Say loudly that a set which is about to decide enforces nothing."""
@@ -139,14 +181,16 @@ class Policy:
         if call.attempted and call.host is not None and call.target is not None:
             self._decider.forget(call.host.name, call.target.path, flow.request.method)
 
-    def _asked(self, request: http.Request, call: Call, target: Target) -> PolicyRequest:
+    @staticmethod
+    def _asked(request: http.Request, call: Call) -> PolicyRequest:
         """Put the call as policy sees it. Raises BadTarget where its query overrides the method."""
+        target = call.target
         assert call.principal is not None  # noqa: S101 - the caller has looked
         assert call.host is not None  # noqa: S101 - as above
+        assert target is not None  # noqa: S101 - as above
         pairs = query_pairs(target.query)
         if any(key.lower() in METHOD_OVERRIDE_KEYS for key, _ in pairs):
             raise BadTarget
-        call.operation = self._catalogue.resolve(request.method, target.segments, call.host)
         return PolicyRequest(
             principal=call.principal,
             operation=call.operation,
@@ -163,14 +207,18 @@ class Policy:
         )
 
     async def _decide(
-        self, flow: http.HTTPFlow, call: Call, policy_set: PolicySet, request: PolicyRequest
+        self,
+        flow: http.HTTPFlow,
+        call: Call,
+        policy_set: PolicySet,
+        request: PolicyRequest,
+        *,
+        fresh: bool = False,
     ) -> Decision:
         if policy_set.wants(request) is None:
             return policy_set.decide(request)
-        assert call.host is not None  # noqa: S101 - looked at before
-        content_type = flow.request.headers.get("content-type")
-        subject = Subject(call.id, call.host, call.body, content_type)
-        decision, call.resource = await self._decider.decide(policy_set, request, subject)
+        subject = _subject(flow, call)
+        decision, call.resource = await self._decider.decide(policy_set, request, subject, fresh=fresh)
         return decision
 
     async def _is_over_a_limit(self, flow: http.HTTPFlow, call: Call, decision: Decision) -> bool:
@@ -195,6 +243,15 @@ class Policy:
         )
         refuse(flow, call, refusal)
         return True
+
+
+def _denial(decision: Decision) -> Refusal:
+    return Refusal(403, decision.reason, decision.message, "", decision.rule)
+
+
+def _subject(flow: http.HTTPFlow, call: Call) -> Subject:
+    assert call.host is not None  # noqa: S101 - the caller has looked
+    return Subject(call.id, call.host, call.body, flow.request.headers.get("content-type"))
 
 
 def _observing(policy_set: PolicySet) -> str | None:

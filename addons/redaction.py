@@ -20,11 +20,11 @@ from addons.core.model import Reason, Refusal, Risk
 from addons.core.policy.request import Masks
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.json_masks import NotMaskable
-from addons.core.redact.mask import contains_mask
+from addons.core.redact.mask import UNREAD, contains_mask
 from addons.core.redact.message_masks import MessageMasks
 from addons.core.redact.scrubber import Scrubbed, ScrubbedText
 from addons.core.redact.selection import SECRETS
-from addons.flowstate import Call, Stage, StoredMessage
+from addons.flowstate import Call, MaskedRequest, Stage, StoredMessage
 
 # Larger bodies are masked in a thread, so that other calls go on meanwhile. The threads are its own, and few:
 # a few kilobytes can decompress to what takes seconds to mask, and must not keep every call's small work
@@ -34,8 +34,6 @@ _THREADS = 2
 _MAX_CLEAN = 4096
 _MAX_CLEAN_VALUE = 256
 _MAX_OUTLINE = 512
-# Stands for what could not be searched; in the form of a mask, so that it can't travel back either.
-UNREAD = "[REDACTED:unread:00000000]"
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
 _READS = frozenset({Risk.READ, Risk.SENSITIVE_READ})
 _NOTHING = Masks()
@@ -106,14 +104,9 @@ class Redaction:
         if call.refusal is not None or call.decision is None:
             return
         request = flow.request
-        if not _is_read(call) and (contains_mask(call.body) or contains_mask(request.path.encode())):
-            refuse(flow, call, _MASKED_VALUE)
-            return
         masks = call.decision.mask_forward
-        try:
-            done = await self._masked(masks, call.body, request)
-        except (TooComplex, NotMaskable) as error:
-            refuse(flow, call, _NOT_JSON if isinstance(error, NotMaskable) else _TOO_COMPLEX)
+        done = await self._as_forwarded(flow, call, masks)
+        if done is None:
             return
         if done.changed:
             call.body = done.data
@@ -121,6 +114,46 @@ class Redaction:
         call.forwarded_findings = done.findings
         call.stored_request = await self._storable_request(request, call, applied=masks)
         call.permits.add(Stage.REDACTION)
+
+    async def _as_forwarded(self, flow: http.HTTPFlow, call: Call, masks: Masks) -> Scrubbed | None:
+        """The body that may leave; None where the call was refused over it."""
+        request = flow.request
+        if not _is_read(call) and (contains_mask(call.body) or contains_mask(request.path.encode())):
+            refuse(flow, call, _MASKED_VALUE)
+            return None
+        try:
+            return await self._masked(masks, call.body, request)
+        except (TooComplex, NotMaskable) as error:
+            refuse(flow, call, _NOT_JSON if isinstance(error, NotMaskable) else _TOO_COMPLEX)
+            return None
+
+    async def preview(self, flow: http.HTTPFlow) -> MaskedRequest | None:
+        """Make what a person judges the call by: what would be forwarded, its secrets masked. None where the
+        call was refused, because it could not be forwarded anyway.
+        """
+        call = flowstate.call_of(flow)
+        masks = call.decision.mask_forward if call.decision is not None else _NOTHING
+        forwarded = await self._as_forwarded(flow, call, masks)
+        if forwarded is None:
+            return None
+        body: bytes | None = forwarded.data
+        if body:
+            try:
+                body = (await self._masked(_still_to_mask(masks, applied=masks), body, flow.request)).data
+            except (TooComplex, NotMaskable):
+                body = None
+        headers, _ = self._scrub_headers(flow.request.headers.fields)
+        target = self._scrub_target(_ascii(flow.request.path)).text
+        intent = self._scrub_intent(call.unverified_intent)
+        return MaskedRequest(target, tuple(headers), body, intent)
+
+    def _scrub_intent(self, unverified_intent: str | None) -> str | None:
+        if unverified_intent is None:
+            return None
+        try:
+            return self._masks.secrets.scrub_text(unverified_intent).text
+        except TooComplex:
+            return UNREAD
 
     async def response(self, flow: http.HTTPFlow) -> None:
         """Makes the storable form of both messages, whether the call ran or was refused."""

@@ -13,8 +13,9 @@ from addons.core import config_sections, hosts
 from addons.core.catalogue import Catalogue
 from addons.core.config import Config
 from addons.core.policy import PolicySet
-from addons.core.redact.mask import Masker
+from addons.core.redact.mask import MASK_KEY, Masker
 from addons.core.redact.message_masks import MessageMasks
+from addons.store.approvals import Approvals
 from addons.store.certificates import Authority, ensure_authority
 from addons.store.config_file import LoadedConfig
 from addons.store.credentials import CredentialProblem, Credentials, CredentialSettings, SecretSource
@@ -24,11 +25,10 @@ from addons.store.key_set_fetch import IssuerSettings
 from addons.store.key_sets import KeySets
 from addons.store.limit_counters import LimitCounters
 from addons.store.policy_files import read_catalogue, read_policy
+from addons.store.process_lock import ProcessLock
 from addons.store.segments import SegmentLimits
 from addons.store.state_dir import StateDir
 from addons.store.token_authority import TokenAuthority
-
-MASK_KEY = "mask"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class Runtime:
     routes: Mapping[str, Route]
     journal: Journal
     limit_counters: LimitCounters
+    approvals: Approvals
+    process: ProcessLock
 
     @property
     def gateway_url(self) -> str:
@@ -97,6 +99,8 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
             ),
         ),
         limit_counters=LimitCounters.open(state),
+        approvals=Approvals.open(state.audit_log),
+        process=ProcessLock.take(state),
     )
 
 

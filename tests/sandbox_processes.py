@@ -14,8 +14,10 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -90,9 +92,33 @@ class Issuer(_Program):
     def port(self) -> int:
         return int(self.ready["port"])
 
-    def token(self, client_id: str, *, ttl: int | None = None, on_behalf_of: str | None = None) -> str:
-        """A good token for one of demo-agent, sre-agent, alice, bob."""
-        return fetch_token(self.dir, client_id, ttl=ttl, on_behalf_of=on_behalf_of)
+    def token(
+        self,
+        client_id: str,
+        *,
+        ttl: int | None = None,
+        on_behalf_of: str | None = None,
+        audience: str | None = None,
+    ) -> str:
+        """A good token for one of demo-agent, sre-agent, alice, bob, carol."""
+        return fetch_token(self.dir, client_id, ttl=ttl, on_behalf_of=on_behalf_of, audience=audience)
+
+    def login(self, person: str, authorize_url: str) -> str:
+        """Where the browser is sent after that person has answered the login page. Raises RuntimeError where
+        there is no page, or it leads nowhere."""
+        parts = urllib.parse.urlsplit(authorize_url)
+        status, _, page = _exchange(self.port, "GET", f"{parts.path}?{parts.query}")
+        if status != 200:
+            raise RuntimeError(f"GET authorize: {status} {page[:400]!r}")
+        form = _LoginForm()
+        form.feed(page.decode())
+        body = urllib.parse.urlencode({**form.hidden, "person": person})
+        status, headers, page = _exchange(
+            self.port, "POST", urllib.parse.urljoin(parts.path, form.action), body
+        )
+        if status != 303:
+            raise RuntimeError(f"POST authorize: {status} {page[:400]!r}")
+        return headers["location"]
 
     def mint(
         self,
@@ -122,6 +148,22 @@ class Issuer(_Program):
         headers = {"Authorization": f"Bearer {self.ready['admin_secret']}"}
         answer: dict[str, Any] = _call(self.port, method, f"/ddgate-sandbox/{what}", body, headers)
         return answer
+
+
+class _LoginForm(HTMLParser):
+    """What a browser would post: the form's place and its hidden fields."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action = ""
+        self.hidden: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.action = attributes["action"]
+        if tag == "input" and attributes.get("type") == "hidden":
+            self.hidden[attributes["name"]] = attributes["value"]
 
 
 class StandIn(_Program):
@@ -230,6 +272,22 @@ def _received(entry: Mapping[str, Any]) -> Received:
         answer_headers=tuple((name, value) for name, value in entry["answer_headers"]),
         connection=entry["peer_connection"],
     )
+
+
+def _exchange(port: int, method: str, path: str, form: str = "") -> tuple[int, dict[str, str], bytes]:
+    """Status, headers by their lower-case names, body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    try:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
+        connection.request(method, path, form or None, headers)
+        response = connection.getresponse()
+        return (
+            response.status,
+            {name.lower(): value for name, value in response.getheaders()},
+            response.read(),
+        )
+    finally:
+        connection.close()
 
 
 def _call(port: int, method: str, path: str, body: object, headers: Mapping[str, str]) -> Any:

@@ -30,6 +30,10 @@ STAGES = (
     "body",
     "policy",
     "policy_reload",
+    "approval",
+    "approval_draft",
+    "approval_status",
+    "approval_upkeep",
     "credential",
     "redaction",
     "recorder",
@@ -83,7 +87,11 @@ IMPURE = {
     *("subprocess", "sys", "tempfile", "threading", "time", "typer", "uuid"),
 }
 # A calendar is pure; only asking it for the present is not.
-CALENDAR_ONLY = {"core/policy/conditions/schedule.py", "core/policy/conditions/when.py"}
+CALENDAR_ONLY = {
+    "core/policy/conditions/schedule.py",
+    "core/policy/conditions/when.py",
+    "core/approvals/messages/moments.py",
+}
 
 
 @cache
@@ -222,6 +230,8 @@ def test_the_order_of_the_chain(tmp_path: Path) -> None:
     finally:
         runtime.journal.close()
         runtime.key_sets.close()
+        runtime.approvals.close()
+        runtime.process.release()
     assert order == [
         "DefaultDeny",
         "OptionsGuard",
@@ -229,10 +239,13 @@ def test_the_order_of_the_chain(tmp_path: Path) -> None:
         "Listener",
         "Lifecycle",
         "PolicyReload",
+        "ApprovalUpkeep",
         "Identity",
         "Destination",
+        "ApprovalStatus",
         "DecodedBody",
         "Policy",
+        "Approval",
         "CredentialOnTheWire",
         "Redaction",
         "Recorder",

@@ -15,7 +15,7 @@ from mitmproxy.test import tflow
 
 from addons import audit as audit_stage
 from addons import flowstate
-from addons.audit import Audit
+from addons.audit import Audit, RunSettings
 from addons.store.audit_record import AuditRecord, RecordKind
 from addons.store.journal import Journal
 from addons.store.state_dir import StateDir
@@ -59,7 +59,7 @@ def _flow(*, ran: bool) -> http.HTTPFlow:
 async def test_i2_several_that_retry_at_once_write_each_record_once(
     state: StateDir, journal: Journal
 ) -> None:
-    audit = Audit(journal)
+    audit = Audit(journal, RunSettings("process", 60))
     flows = [_flow(ran=True) for _ in range(20)]
     with nothing_can_be_written(state):
         for flow in flows:
@@ -80,7 +80,7 @@ async def test_i2_a_record_that_was_written_after_all_holds_up_no_other(
         return made[-1]
 
     monkeypatch.setattr(audit_stage, "AuditRecord", keeping)
-    audit = Audit(journal)
+    audit = Audit(journal, RunSettings("process", 60))
     with nothing_can_be_written(state):
         await audit.settle(_flow(ran=True))
         await audit.settle(_flow(ran=True))
@@ -98,7 +98,7 @@ async def test_i2_refusals_push_out_no_outcome(
     state: StateDir, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit_stage, "_MAX_UNWRITTEN", 5)
-    audit = Audit(journal)
+    audit = Audit(journal, RunSettings("process", 60))
     audit._unwritten = type(audit._unwritten)(maxlen=5)
     ran = [_flow(ran=True) for _ in range(3)]
     with nothing_can_be_written(state):
@@ -112,7 +112,7 @@ async def test_i2_refusals_push_out_no_outcome(
 
 
 async def test_i2_a_call_ends_once(state: StateDir, journal: Journal) -> None:
-    audit = Audit(journal)
+    audit = Audit(journal, RunSettings("process", 60))
     flow = _flow(ran=True)
     await asyncio.gather(audit.settle(flow), audit.error(flow), audit.response(flow), audit.settle(flow))
     assert len(_records(state)) == 1

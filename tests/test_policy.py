@@ -40,7 +40,10 @@ class Targets:
         self.asked: list[str] = []
         self.forgotten: list[str] = []
 
-    async def read(self, _policy_set: PolicySet, request: PolicyRequest, _subject: Subject) -> TargetSeen:
+    async def read(
+        self, _policy_set: PolicySet, request: PolicyRequest, _subject: Subject, *, fresh: bool
+    ) -> TargetSeen:
+        assert not fresh  # nobody has decided on it before
         self.asked.append(request.path)
         return TargetSeen(self.holds, {"read": "R1"})
 

@@ -1,0 +1,124 @@
+"""What the gateway itself answers inside a tunnel: `/.ddgate/approvals/ID`, to the requester alone.
+
+Agents can't reach control, so this is where they ask what became of their call, wait for it, or take it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from time import monotonic
+
+from mitmproxy import http
+
+from addons import flowstate
+from addons.answers import answer_here, refuse
+from addons.approval_answers import PREFIX, not_found, status_response
+from addons.core.approvals.approval import Approval, Requester
+from addons.core.approvals.states import WAITING, State
+from addons.core.approvals.voting import VoteRefused, requester_of
+from addons.core.model import Reason, Refusal
+from addons.flowstate import Call, Stage
+from addons.store import moment
+from addons.store.approval_requests import CancelAsRequester
+from addons.store.approval_rows import ApprovalUnreadable
+from addons.store.approval_watch import ApprovalWatch
+from addons.store.approvals import Approvals
+from addons.store.audit_log import AuditLogUnusable
+from addons.store.changes import ChangeRefused
+from addons.store.journal import Journal, JournalUnavailable
+
+logger = logging.getLogger(__name__)
+
+_OWN = "/.ddgate"
+_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_WAIT = re.compile(r"wait=([0-9]{1,4})", re.ASCII)
+_REASON = "taken back by the agent"
+_UNAVAILABLE = Refusal(
+    503, Reason.APPROVALS_UNAVAILABLE, "approvals can't be read now", "try again; nothing has changed"
+)
+_METHODS = Refusal(
+    405, Reason.MALFORMED_REQUEST, "an approval can be looked at (GET) or taken back (DELETE) here", ""
+)
+
+
+class ApprovalStatus:
+    """`longest_wait` is in seconds; `is_draining` tells that the gateway is to stop."""
+
+    def __init__(
+        self,
+        approvals: Approvals,
+        watch: ApprovalWatch,
+        journal: Journal,
+        longest_wait: float,
+        is_draining: Callable[[], bool],
+    ) -> None:
+        self._approvals = approvals
+        self._watch = watch
+        self._journal = journal
+        self._longest_wait = longest_wait
+        self._is_draining = is_draining
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        path, _, query = flow.request.path.partition("?")
+        if call.refusal is not None or not (path == _OWN or path.startswith(_OWN + "/")):
+            return
+        if not call.permits >= {Stage.IDENTITY, Stage.DESTINATION} or call.principal is None:
+            return  # the last stage refuses it
+        try:
+            await self._answer(flow, call, path.removeprefix(PREFIX), query)
+        except (AuditLogUnusable, ApprovalUnreadable, JournalUnavailable, ChangeRefused) as error:
+            logger.error("an agent could not be told of its approval: %s", error)  # noqa: TRY400 - no traceback
+            refuse(flow, call, _UNAVAILABLE)
+
+    async def _answer(self, flow: http.HTTPFlow, call: Call, approval_id: str, query: str) -> None:
+        assert call.principal is not None  # noqa: S101 - the caller has looked
+        requester = requester_of(call.principal)
+        found = await self._own(approval_id, requester)
+        if found is None:
+            answer_here(flow, call, Reason.GATEWAY_ANSWERED, not_found())
+            return
+        call.approval = found.id
+        if flow.request.method == "DELETE":
+            found = await self._cancelled(found, requester)
+        elif flow.request.method not in {"GET", "HEAD"}:
+            refuse(flow, call, _METHODS)
+            return
+        elif (wait := _WAIT.fullmatch(query)) is not None:
+            found = await self._awaited(flow, found, requester, min(float(wait[1]), self._longest_wait))
+        answer_here(flow, call, Reason.GATEWAY_ANSWERED, status_response(found))
+
+    async def _own(self, approval_id: str, requester: Requester) -> Approval | None:
+        """An approval of somebody else's is as unknown as none."""
+        if not _ID.fullmatch(approval_id):
+            return None
+        found = await asyncio.to_thread(self._approvals.get, approval_id)
+        return found if found is not None and found.requester.is_same(requester) else None
+
+    async def _cancelled(self, approval: Approval, requester: Requester) -> Approval:
+        """What can't be taken back any more is shown as it is."""
+        if approval.state not in WAITING:
+            return approval
+        change = CancelAsRequester(approval.id, requester, _REASON, moment.now())
+        cancelled = await self._journal.change(change)
+        if not isinstance(cancelled, VoteRefused):
+            return cancelled
+        return await self._own(approval.id, requester) or approval
+
+    async def _awaited(
+        self, flow: http.HTTPFlow, approval: Approval, requester: Requester, seconds: float
+    ) -> Approval:
+        """Wait while it is pending, as long as the client is there."""
+        deadline = monotonic() + seconds
+        async with self._watch.watching(approval.id) as watched:
+            while True:
+                found = await self._own(approval.id, requester) or approval
+                left = deadline - monotonic()
+                if found.state is not State.PENDING or left <= 0:
+                    return found
+                if self._is_draining() or not flow.client_conn.connected:
+                    return found
+                await watched.changed(min(left, 0.25))

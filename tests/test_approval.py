@@ -1,0 +1,264 @@
+"""The approval stage on a real store, with what surrounds it played."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from mitmproxy import http
+
+from addons.approval import Approval, Surroundings
+from addons.core.approvals.approval import Approval as Stored
+from addons.core.approvals.approval import CallAsked, Person
+from addons.core.approvals.needs import Needs
+from addons.core.approvals.states import State
+from addons.core.approvals.voting import requester_of
+from addons.core.config_approvals import Approvals as Settings
+from addons.core.model import Effect, Reason
+from addons.core.policy import Decision
+from addons.core.request_target import normalise
+from addons.flowstate import Call, Stage
+from addons.store import moment
+from addons.store.approval_requests import Withdraw
+from addons.store.approval_votes import VoteFor
+from addons.store.approval_watch import ApprovalWatch
+from addons.store.approvals import Approvals
+from addons.store.audit_record import new_id
+from addons.store.journal import Journal
+from addons.store.state_dir import StateDir
+from tests.calls import PRINCIPAL, make_flow
+
+NEEDS = Needs((("leads", 1),), reason_required=False, pending=600, grant=600, hold=30)
+ASK = Decision(
+    *(Effect.REQUIRE_APPROVAL, Reason.APPROVAL_REQUIRED, False, "rule", ("rule",), "ask", "sha256:1"),
+    needs=NEEDS,
+)
+ALLOW = Decision(Effect.ALLOW, Reason.ALLOWED, True, "rule", ("rule",), "yes", "sha256:2")
+ALICE = Person("https://people", "alice", frozenset({"leads"}), frozenset({"alice"}), "alice")
+
+
+@dataclass
+class Played:
+    """What surrounds the stage, and what it was asked."""
+
+    decision: Decision = ASK
+    holds: bool = True
+    draining: bool = False
+    drafts: int = 0
+    seen: list[str] = field(default_factory=list)
+
+    async def draft(self, flow: http.HTTPFlow, digest: str) -> Stored | None:
+        self.drafts += 1
+        asked = CallAsked(
+            *("CALL", "CreateMonitor", "v1", "write", flow.request.method, "api.datadoghq.com", "/x"),
+            *("default", "rule", ("rule",), (), "sha256:1", "create monitor"),
+        )
+        return Stored(
+            id=new_id(),
+            state=State.PENDING,
+            digest=digest,
+            thread="t" * 64,
+            basis="",
+            requester=requester_of(PRINCIPAL),
+            asked=asked,
+            needs=NEEDS,
+            preview={},
+            requested_at=0,
+            pending_until=0,
+        )
+
+    async def still_holds(self, _flow: http.HTTPFlow, _approval: Stored) -> bool:
+        self.seen.append("looked")
+        return self.holds
+
+
+@dataclass
+class Place:
+    stage: Approval
+    played: Played
+    journal: Journal
+    approvals: Approvals
+
+    async def approve(self, approval: str) -> None:
+        await self.journal.change(VoteFor(approval, ALICE, True, "", None, moment.now()))
+
+    async def pending(self) -> str:
+        while not (found := self.approvals.list(frozenset({State.PENDING}))):  # noqa: ASYNC110 - a store is silent
+            await asyncio.sleep(0.01)
+        return found[0].id
+
+
+type MakePlace = Callable[..., Awaitable[Place]]
+
+
+@pytest.fixture
+async def make_place(tmp_path: Path) -> AsyncIterator[MakePlace]:
+    state = StateDir.open(tmp_path / "state")
+    journal = Journal.open(state)
+    approvals = Approvals.open(state.audit_log)
+
+    async def make(played: Played | None = None, **settings: object) -> Place:
+        play = played or Played()
+
+        async def decide_again(flow: http.HTTPFlow) -> bool:
+            from addons import flowstate  # noqa: PLC0415 - where the stage itself finds it
+
+            flowstate.call_of(flow).decision = play.decision
+            return play.decision.effect is not Effect.DENY
+
+        around = Surroundings(
+            draft=play.draft,
+            still_holds=play.still_holds,
+            decide_again=decide_again,
+            check_again=lambda _flow: None,
+            is_draining=lambda: play.draining,
+            process="process",
+        )
+        watch = ApprovalWatch(approvals.data_version, approvals.states, interval=0.01)
+        stage = Approval(Settings.model_validate(settings), around, journal, approvals, watch, b"k" * 32)
+        return Place(stage, play, journal, approvals)
+
+    yield make
+    approvals.close()
+    journal.close()
+
+
+def asking(body: bytes = b"{}") -> tuple[http.HTTPFlow, Call]:
+    """A call that policy wants somebody to approve, of a client that is there."""
+    flow, call = make_flow("POST", content=body)
+    call.body = body
+    call.target = normalise("/api/v1/monitor")
+    call.decision = ASK
+    call.permits.add(Stage.POLICY)
+    return flow, call
+
+
+async def test_a_call_that_needs_nobody_passes_and_asks_nobody(make_place: MakePlace) -> None:
+    place = await make_place()
+    flow, call = asking()
+    call.decision = ALLOW
+    await place.stage.request(flow)
+    assert Stage.APPROVAL in call.permits
+    assert call.grant is None
+    assert not place.played.drafts
+
+
+async def test_an_approved_call_goes_on_with_its_grant_and_the_listed_headers(make_place: MakePlace) -> None:
+    place = await make_place()
+    flow, call = asking()
+    held = asyncio.create_task(place.stage.request(flow))
+    approval = await place.pending()
+    assert place.stage.holding == 1
+    await place.approve(approval)
+    await held
+    assert call.grant is not None
+    assert call.grant.approval == call.approval == approval
+    assert Stage.APPROVAL in call.permits
+    assert "X-A" not in flow.request.headers
+    assert place.played.seen == ["looked"]
+    assert place.stage.holding == 0
+
+
+async def test_two_held_calls_use_one_grant_one_by_one(make_place: MakePlace) -> None:
+    """The second goes on only when the first is done with, whatever became of it."""
+    place = await make_place()
+    (first, call), (second, other) = asking(), asking()
+    tasks = [asyncio.create_task(place.stage.request(flow)) for flow in (first, second)]
+    await place.approve(await place.pending())
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    assert [Stage.APPROVAL in each.permits for each in (call, other)].count(True) == 1
+    done = first if Stage.APPROVAL in call.permits else second
+    place.stage.response(done)
+    await asyncio.gather(*tasks)
+    assert Stage.APPROVAL in call.permits
+    assert Stage.APPROVAL in other.permits
+    assert call.approval == other.approval
+
+
+async def test_a_call_that_no_longer_needs_anybody_passes_though_its_credential_is_another(
+    make_place: MakePlace,
+) -> None:
+    place = await make_place(Played(decision=replace(ALLOW, credential="other")))
+    flow, call = asking()
+    held = asyncio.create_task(place.stage.request(flow))
+    await place.approve(await place.pending())
+    await held
+    assert Stage.APPROVAL in call.permits
+    assert call.grant is None
+
+
+async def test_a_call_that_would_go_out_with_another_credential_is_asked_for_anew(
+    make_place: MakePlace,
+) -> None:
+    place = await make_place(Played(decision=replace(ASK, credential="other")))
+    flow, call = asking()
+    held = asyncio.create_task(place.stage.request(flow))
+    first = await place.pending()
+    await place.approve(first)
+    second = await place.pending()
+    assert second != first
+    place.played.draining = True
+    await held
+    assert (call.refusal and call.refusal.reason) is Reason.APPROVAL_PENDING
+    assert call.approval == second
+
+
+async def test_what_no_longer_holds_is_withdrawn_and_asked_for_anew(make_place: MakePlace) -> None:
+    place = await make_place(Played(holds=False))
+    flow, call = asking()
+    held = asyncio.create_task(place.stage.request(flow))
+    first = await place.pending()
+    await place.approve(first)
+    second = await place.pending()
+    place.played.draining = True
+    await held
+    found = place.approvals.get(first)
+    assert found is not None
+    assert (found.state, second == first) == (State.CANCELLED, False)
+    assert call.grant is None
+
+
+@pytest.mark.parametrize(("state", "status", "reason"), [(State.CANCELLED, 403, Reason.APPROVAL_CANCELLED)])
+async def test_an_end_while_a_call_is_held_is_its_answer(
+    make_place: MakePlace, state: State, status: int, reason: Reason
+) -> None:
+    place = await make_place()
+    flow, call = asking()
+    held = asyncio.create_task(place.stage.request(flow))
+    approval = await place.pending()
+    await place.journal.change(Withdraw(approval, "enough", moment.now()))
+    await held
+    found = place.approvals.get(approval)
+    assert found is not None
+    assert found.state is state
+    assert call.refusal is not None
+    assert (call.refusal.status, call.refusal.reason) == (status, reason)
+
+
+async def test_i1_a_store_that_fails_refuses_the_call(make_place: MakePlace) -> None:
+    place = await make_place()
+    flow, call = asking()
+    place.journal.close()
+    await place.stage.request(flow)
+    assert call.refusal is not None
+    assert (call.refusal.status, call.refusal.reason) == (503, Reason.APPROVALS_UNAVAILABLE)
+    assert Stage.APPROVAL not in call.permits
+
+
+async def test_a_call_that_was_refused_while_it_was_held_stays_refused(make_place: MakePlace) -> None:
+    """A drain does that."""
+    from addons.answers import NOT_PERMITTED, refuse  # noqa: PLC0415 - for this one
+
+    place = await make_place()
+    flow, call = asking()
+    held = asyncio.create_task(place.stage.request(flow))
+    approval = await place.pending()
+    refuse(flow, call, NOT_PERMITTED)
+    await place.approve(approval)
+    await held
+    assert call.refusal is NOT_PERMITTED
+    assert Stage.APPROVAL not in call.permits
+    assert call.grant is None
