@@ -86,6 +86,24 @@ def test_the_api_clients_follow_unmodified(runner: Runner, script: str) -> None:
     assert runner.gateway.calls[0].fields["dd-api-key"] == "0" * 32
 
 
+@pytest.mark.parametrize(
+    ("script", "setup", "waits"),
+    [
+        (SYNC, "", "wait=300"),
+        (SYNC, "configuration.request_timeout = 10", "wait=8"),
+        (SYNC, "configuration.request_timeout = (1, 5)", "wait=4"),
+        (ASYNC, "", None),  # its limit is known by its name
+    ],
+    ids=["sync", "a limit", "two limits", "async"],
+)
+def test_the_shim_tells_how_long_a_held_call_is_waited_for(
+    runner: Runner, script: str, setup: str, waits: str | None
+) -> None:
+    done = runner.python(script.format(setup=setup) if script is SYNC else script)
+    assert done.stderr == ""
+    assert [call.fields.get("prefer") for call in runner.gateway.calls] == [waits] * 2
+
+
 def test_without_the_shim_the_api_client_does_not_reach_the_gateway(runner: Runner) -> None:
     """What the shim is for; and that nothing else here makes the test above pass."""
     script = "import sys; sys.argv = ['x']; import os; del os.environ['DDGATE_RUN_PROXY']\n" + SYNC.format(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Version 1 of the package had one `rest` module for each version of the API.
 _TARGETS = frozenset(("datadog_api_client.rest", "datadog_api_client.v1.rest", "datadog_api_client.v2.rest"))
+_HEADERS = 4  # the place of `headers` among the arguments of `request`
+_LONGEST = 300
 _HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib costs as typing does
 
 
@@ -67,6 +69,34 @@ def _wrap(client: Any, *, is_async: bool) -> None:
         original(self, _overlay(configuration, is_async=is_async), *args, **kwargs)
 
     client.__init__ = __init__
+    if not is_async and hasattr(client, "request"):
+        _wrap_request(client)
+
+
+def _wrap_request(client: Any) -> None:
+    """Lets the gateway know how long a held call is waited for: this client has no limit of its own, and its
+    name, which it shares with the asynchronous one, can't tell.
+    """
+    original = client.request
+
+    def request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(args) < _HEADERS:  # they are given by their name, as the package itself does
+            headers = dict(kwargs.get("headers") or {})
+            wait = _patience(kwargs.get("request_timeout"))
+            if wait and "prefer" not in [str(name).lower() for name in headers]:
+                kwargs["headers"] = dict(headers, Prefer=f"wait={wait}")  # RFC 7240 section 4.3
+        return original(self, *args, **kwargs)
+
+    client.request = request
+
+
+def _patience(timeout: Any) -> int:
+    """In whole seconds, with room for the answer's way back; 0 where it can't be told."""
+    if isinstance(timeout, tuple) and timeout:
+        timeout = timeout[-1]
+    if timeout is None:
+        return _LONGEST
+    return min(int(timeout * 0.8), _LONGEST) if isinstance(timeout, (int, float)) else 0
 
 
 def _patch(module: ModuleType) -> None:
