@@ -6,6 +6,9 @@ that path is the marker of a sandbox issuer. All endpoints are below it:
 - `GET .well-known/openid-configuration`, `GET jwks` (OpenID Connect Discovery 1.0, RFC 7517);
 - `POST token`, grant `client_credentials` (RFC 6749, section 4.4) for the clients in `DIR/clients.json`, form
   parameters `audience` (default `ddgate`), `ttl` (seconds), `on_behalf_of` (gives an RFC 8693 `act` token);
+- `GET` and `POST authorize`, then `POST token`, grant `authorization_code` (OpenID Connect Core 1.0, section
+  3.1, with PKCE) for the people in `DIR/clients.json` and the public client `ddgate-control`: an ID token and
+  an access token for the audience that `resource` or `audience` names (default `ddgate-control`);
 - for tests, with `Authorization: Bearer ADMIN_SECRET`: `POST mint`, `rotate` and `outage`, `GET stats`.
 
 `DIR/issuer.json` says pid, issuer, port and admin secret for as long as it runs. Plain HTTP: loopback only.

@@ -19,8 +19,10 @@ def fetch_token(
     *,
     ttl: int | None = None,
     on_behalf_of: str | None = None,
+    audience: str | None = None,
 ) -> str:
-    """Get a signed token for a client that `clients.json` in `dir` names; `ttl` in seconds.
+    """Get a signed token for a client that `clients.json` in `dir` names; `ttl` in seconds. It is one for the
+    gateway where no `audience` is given.
 
     Goes straight to loopback, whatever proxy the environment names. Raises SandboxError where the issuer
     doesn't run, doesn't know the client, or refuses.
@@ -42,6 +44,8 @@ def fetch_token(
         form["ttl"] = str(ttl)
     if on_behalf_of is not None:
         form["on_behalf_of"] = on_behalf_of
+    if audience is not None:
+        form["audience"] = audience
     path = urllib.parse.urlsplit(str(ready.get("issuer"))).path + "/token"
     status, answer = _post_form(port, path, form)
     token = answer.get("access_token") if isinstance(answer, dict) else None

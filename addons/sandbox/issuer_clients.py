@@ -21,7 +21,10 @@ _READY_MADE: dict[str, list[Json]] = {
     "sre-agent": ["agents", "sre-agents"],
     "alice": ["sre-leads"],
     "bob": ["secops"],
+    "carol": ["sre-leads"],
 }
+_AGENTS = "agents"
+_MAIL_DOMAIN = "sandbox.example"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,15 @@ class Client:
     client_id: str
     client_secret: str
     groups: tuple[str, ...]
+
+    @property
+    def is_person(self) -> bool:
+        """Whether somebody can log in as this one: whoever isn't of the group `agents`."""
+        return _AGENTS not in self.groups
+
+    @property
+    def email(self) -> str:
+        return f"{self.client_id}@{_MAIL_DOMAIN}"
 
 
 class Clients:
@@ -50,8 +62,10 @@ class Clients:
         self.find("")  # a broken file shows at start, not at the first token
 
     def find(self, client_id: str) -> Client | None:
-        content = read_json_object(self._path) or {}
-        return {name: self._read(name, entry) for name, entry in content.items()}.get(client_id)
+        return self._all().get(client_id)
+
+    def people(self) -> list[Client]:
+        return [client for client in self._all().values() if client.is_person]
 
     def authenticated(self, client_id: str, unverified_secret: str) -> Client | None:
         client = self.find(client_id)
@@ -59,6 +73,10 @@ class Clients:
             return None
         good = hmac.compare_digest(client.client_secret.encode(), unverified_secret.encode())
         return client if good else None
+
+    def _all(self) -> dict[str, Client]:
+        content = read_json_object(self._path) or {}
+        return {name: self._read(name, entry) for name, entry in content.items()}
 
     def _read(self, name: str, entry: Json) -> Client:
         if isinstance(entry, dict):

@@ -1,4 +1,4 @@
-"""What the development issuer answers: discovery, its key set, tokens, and the levers that tests pull."""
+"""What the development issuer answers: discovery, its key set, logins, tokens, and the levers of tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from pathlib import Path
 
 from addons.sandbox import issuer_keys
 from addons.sandbox.issuer_clients import Client, Clients
+from addons.sandbox.issuer_codes import BadCode, Codes
 from addons.sandbox.issuer_keys import KeySet, SigningAlgorithm
+from addons.sandbox.issuer_login import SCOPES, LoginPage
 from addons.sandbox.lifecycle import SandboxError
 from addons.sandbox.server import Answer, Json, Request, json_answer, parse_json_object
 
@@ -54,6 +56,8 @@ class IssuerApi:
         self._keys = keys
         self._clients = clients
         self._admin_secret = admin_secret
+        self._codes = Codes()
+        self._login = LoginPage(url, clients, self._codes)
         self._outage = Outage.OK
         self._jwks_fetches = 0
         self._discovery_fetches = 0
@@ -69,6 +73,8 @@ class IssuerApi:
             case "GET", "jwks":
                 self._jwks_fetches += 1
                 return await self._through_outage(self._keys.public())
+            case "GET" | "POST", "authorize":
+                return self._login.answer(request)
             case "POST", "token":
                 return self._token(request)
             case ("POST", "mint" | "rotate" | "outage") | ("GET", "stats"):
@@ -84,11 +90,16 @@ class IssuerApi:
         return {
             "issuer": self._url,
             "jwks_uri": f"{self._url}/jwks",
+            "authorization_endpoint": f"{self._url}/authorize",
             "token_endpoint": f"{self._url}/token",
-            "grant_types_supported": ["client_credentials"],
-            "response_types_supported": ["token"],
+            "grant_types_supported": ["authorization_code", "client_credentials"],
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
             "subject_types_supported": ["public"],
-            "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+            "scopes_supported": list[Json](SCOPES),
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": True,
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic", "none"],
             "id_token_signing_alg_values_supported": [algorithm.value for algorithm in SigningAlgorithm],
         }
 
@@ -108,19 +119,23 @@ class IssuerApi:
 
     def _token(self, request: Request) -> Answer:
         try:
-            claims, ttl = self._claims_for(request)
+            answer = self._granted(request, _single_valued_form(request.body))
         except _TokenError as error:
-            answer: Json = {"error": error.error, "error_description": str(error)}
-            return json_answer(answer, error.status, _NO_STORE)
+            told: Json = {"error": error.error, "error_description": str(error)}
+            return json_answer(told, error.status, _NO_STORE)
         except SandboxError as error:
             return json_answer({"error": "server_error", "error_description": str(error)}, 500, _NO_STORE)
-        token = self._keys.sign(SigningAlgorithm.RS256, claims, {})
-        return json_answer({"access_token": token, "token_type": "Bearer", "expires_in": ttl}, 200, _NO_STORE)
+        return json_answer(answer, 200, _NO_STORE)
 
-    def _claims_for(self, request: Request) -> tuple[dict[str, Json], int]:
-        form = _single_valued_form(request.body)
-        if form.get("grant_type") != "client_credentials":
-            raise _TokenError(400, "unsupported_grant_type", "only client_credentials")
+    def _granted(self, request: Request, form: Mapping[str, str]) -> dict[str, Json]:
+        match form.get("grant_type"):
+            case "client_credentials":
+                return self._for_a_client(request, form)
+            case "authorization_code":
+                return self._for_a_person(request, form)
+        raise _TokenError(400, "unsupported_grant_type", "client_credentials or authorization_code")
+
+    def _for_a_client(self, request: Request, form: Mapping[str, str]) -> dict[str, Json]:
         client_id, unverified_secret = _client_credentials(request, form)
         client = self._clients.authenticated(client_id, unverified_secret)
         if client is None:
@@ -130,20 +145,55 @@ class IssuerApi:
             ttl.isascii() and ttl.isdecimal() and len(ttl) <= len(str(MAX_TTL)) and 1 <= int(ttl) <= MAX_TTL
         ):
             raise _TokenError(400, "invalid_request", f"ttl is 1 to {MAX_TTL} seconds")
-        claims = self._default_claims(int(ttl)) | {
+        access: dict[str, Json] = {
             "aud": form.get("audience", DEFAULT_AUDIENCE),
             "client_id": client.client_id,
         }
-        return claims | self._who(client, form.get("on_behalf_of")), int(ttl)
+        token = self._signed(int(ttl), access | self._who(client, form.get("on_behalf_of")))
+        return {"access_token": token, "token_type": "Bearer", "expires_in": int(ttl)}
+
+    def _for_a_person(self, request: Request, form: Mapping[str, str]) -> dict[str, Json]:
+        """RFC 6749, section 4.1.3; the ID token is that of OpenID Connect Core 1.0, section 2."""
+        client_id, _ = _client_credentials(request, form)
+        names = ("code", "redirect_uri", "code_verifier")
+        code, redirect_uri, unverified_verifier = (form.get(name, "") for name in names)
+        try:
+            login = self._codes.redeem(code, client_id, redirect_uri, unverified_verifier)
+        except BadCode as bad:
+            raise _TokenError(400, "invalid_grant", str(bad)) from None
+        person = self._clients.find(login.person)
+        if person is None:
+            raise _TokenError(400, "invalid_grant", f"{login.person} is not in clients.json any more")
+        who, asked = self._who(person, None), login.asked
+        of_login: dict[str, Json] = {"aud": asked.client_id, "auth_time": int(login.at)}
+        if asked.nonce is not None:
+            of_login["nonce"] = asked.nonce
+        access: dict[str, Json] = {
+            "aud": asked.audience,
+            "client_id": asked.client_id,
+            "scope": asked.scope,
+        }
+        return {
+            "access_token": self._signed(DEFAULT_TTL, access | who),
+            "id_token": self._signed(DEFAULT_TTL, of_login | who),
+            "token_type": "Bearer",
+            "expires_in": DEFAULT_TTL,
+            "scope": asked.scope,
+        }
+
+    def _signed(self, ttl: int, claims: Mapping[str, Json]) -> str:
+        return self._keys.sign(SigningAlgorithm.RS256, {**self._default_claims(ttl), **claims}, {})
 
     def _who(self, client: Client, on_behalf_of: str | None) -> dict[str, Json]:
         """With `act`, the top level speaks of the subject, `act` of who acts (RFC 8693, section 4.1)."""
         groups: list[Json] = list(client.groups)
         if on_behalf_of is None:
-            return {"sub": client.client_id, "groups": groups}
+            return {"sub": client.client_id, "groups": groups, **_names(client)}
         act: Json = {"iss": self._url, "sub": client.client_id, "groups": groups}
         subject = self._clients.find(on_behalf_of)
-        return {"sub": on_behalf_of, "act": act} | ({"groups": list(subject.groups)} if subject else {})
+        if subject is None:
+            return {"sub": on_behalf_of, "act": act}
+        return {"sub": on_behalf_of, "act": act, "groups": list[Json](subject.groups), **_names(subject)}
 
     def _default_claims(self, ttl: int) -> dict[str, Json]:
         now = int(time.time())
@@ -184,6 +234,13 @@ class IssuerApi:
         algorithm = SigningAlgorithm(str(body.get("alg", SigningAlgorithm.RS256.value)))
         every = self._default_claims(ttl) | {"sub": "demo-agent"} | claims
         return self._keys.sign(algorithm, {name: every[name] for name in every if name not in omit}, headers)
+
+
+def _names(client: Client) -> dict[str, Json]:
+    """What people are called besides their subject."""
+    if not client.is_person:
+        return {}
+    return {"email": client.email, "email_verified": True, "preferred_username": client.client_id}
 
 
 def _single_valued_form(body: bytes) -> dict[str, str]:

@@ -95,6 +95,7 @@ def test_issuer_url_carries_the_sandbox_marker_and_discovery_agrees(issuer: Issu
         ("sre-agent", ["agents", "sre-agents"]),
         ("alice", ["sre-leads"]),
         ("bob", ["secops"]),
+        ("carol", ["sre-leads"]),
     ],
 )
 def test_token_of_each_ready_made_client_verifies_against_jwks(
@@ -110,7 +111,7 @@ def test_on_behalf_of_puts_the_client_and_its_groups_under_act(issuer: Issuer) -
     assert claims["sub"] == "alice"
     assert claims["act"] == {"iss": issuer.url, "sub": "sre-agent", "groups": ["agents", "sre-agents"]}
     assert claims["groups"] == ["sre-leads"]
-    assert "groups" not in verified(issuer, issuer.token("sre-agent", on_behalf_of="carol"))
+    assert "groups" not in verified(issuer, issuer.token("sre-agent", on_behalf_of="dave"))
 
 
 def test_audience_is_as_asked(issuer: Issuer) -> None:
