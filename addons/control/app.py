@@ -1,55 +1,90 @@
-"""Control's HTTP side: is the gateway alive, and is it ready. A process and a port of its own, which agents
-can't reach through the proxy.
+"""Control's HTTP side, put together: health and metrics, login, API, pages. A process and a port of its own,
+which agents can't reach through the proxy.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from time import time
+from http import HTTPStatus
 
-from starlette.applications import Starlette
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from addons.control.metrics import CONTENT_TYPE, render
-from addons.store.gateway_status import STALE_AFTER, GatewayStatus, read_statuses
+from addons.control import api, api_events, api_messages, health, login_routes, pages, problems
+from addons.control.csrf import CrossSite
+from addons.control.edge import Edge
+from addons.control.parts import ControlParts
+from addons.control.people import NotAPerson
+from addons.control.problems import MEDIA_TYPE, Problem, ProblemError
+from addons.control.sessions import SessionsUnavailable
+from addons.store.audit_log import AuditLogUnusable
+from addons.store.journal import JournalUnavailable
 
-
-def _as_json(status: GatewayStatus, now: float) -> dict[str, object]:
-    stuck = now - status.time > STALE_AFTER
-    problems = dict(status.problems)
-    if stuck:
-        problems["process"] = (
-            f"no sign of life for {now - status.time:.0f} s: it hangs or can't write its status; "
-            "see whether the disk is full, look at the log, then restart it"
-        )
-    return {
-        "pid": status.pid,
-        "listen": status.listen,
-        "state": "stuck" if stuck else status.state,
-        "calls_in_flight": status.calls_in_flight,
-        "policy_revision": status.policy_revision,
-        "ready": status.is_ready and not stuck,
-        "problems": problems,
-        "warnings": status.warnings,
-    }
+API_PREFIX = "/api/"
+_SPECIFICATION = "/openapi.json"
 
 
-def make_app(state_dir: Path) -> Starlette:
-    async def healthz(_: Request) -> Response:
-        return JSONResponse({"status": "alive"})
+def make_app(parts: ControlParts) -> ASGIApp:
+    app = FastAPI(
+        title="ddgate approvals",
+        version="1",
+        description="Calls that wait for people, and what people say about them.",
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        openapi_url=_SPECIFICATION,
+        redirect_slashes=False,
+    )
+    app.state.parts = parts
+    app.router.routes.extend(health.make_routes(parts))
+    app.include_router(api.make_router(parts))
+    app.include_router(api_events.make_router(parts))
+    app.include_router(api_messages.make_router(parts))
+    app.include_router(login_routes.make_router(parts), include_in_schema=False)
+    app.include_router(pages.make_router(parts), include_in_schema=False)
+    _answer_problems(app, parts)
+    return Edge(app, parts.public)
 
-    async def readyz(_: Request) -> Response:
-        """200 when every gateway process is ready; 503 when one is not, or there is none."""
-        now = time()
-        gateways = [_as_json(status, now) for status in read_statuses(state_dir, now)]
-        ready = bool(gateways) and all(one["ready"] for one in gateways)
-        return JSONResponse({"ready": ready, "gateways": gateways}, status_code=200 if ready else 503)
 
-    async def metrics(_: Request) -> Response:
-        """For Prometheus: figures of every gateway process, from its last status."""
-        return Response(render(read_statuses(state_dir, time())), media_type=CONTENT_TYPE)
+def _answer_problems(app: FastAPI, parts: ControlParts) -> None:
+    def answer(request: Request, problem: Problem) -> Response:
+        path = request.url.path
+        if path.startswith(API_PREFIX) or path == _SPECIFICATION or path in health.PATHS:
+            headers = {"WWW-Authenticate": "Bearer"} if problem.status == HTTPStatus.UNAUTHORIZED else None
+            return JSONResponse(problem.to_json(), problem.status, headers, MEDIA_TYPE)
+        return pages.problem_page(parts, request, problem)
 
-    routes = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
-    return Starlette(routes=[Route(path, endpoint) for path, endpoint in routes.items()])
+    @app.exception_handler(ProblemError)
+    def _problem(request: Request, error: ProblemError) -> Response:
+        return answer(request, error.problem)
+
+    @app.exception_handler(NotAPerson)
+    def _nobody(request: Request, error: NotAPerson) -> Response:
+        return answer(request, problems.of_caller(error))
+
+    @app.exception_handler(CrossSite)
+    def _cross_site(request: Request, error: CrossSite) -> Response:
+        return answer(request, problems.of_cross_site(error))
+
+    @app.exception_handler(RequestValidationError)
+    def _invalid(request: Request, error: RequestValidationError) -> Response:
+        return answer(request, problems.of_validation(error))
+
+    @app.exception_handler(AuditLogUnusable)
+    @app.exception_handler(JournalUnavailable)
+    @app.exception_handler(SessionsUnavailable)
+    def _unavailable(request: Request, _error: Exception) -> Response:
+        return answer(request, problems.cannot_write())
+
+    @app.exception_handler(Exception)
+    def _unexpected(request: Request, _error: Exception) -> Response:
+        return answer(request, problems.unexpected())  # and Edge logs it
+
+    @app.exception_handler(HTTPException)
+    def _http(request: Request, error: HTTPException) -> Response:
+        response = answer(request, problems.of_http(error.status_code))
+        response.headers.update(error.headers or {})  # Allow, with a 405
+        return response

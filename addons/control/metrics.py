@@ -1,28 +1,85 @@
-"""What the gateway processes say of themselves, in Prometheus' text format.
+"""What the gateway processes say of themselves, and how approvals stand, in Prometheus' text format.
 
-Every figure is read from the processes' status files when it is asked for. A process that is gone takes its
-series along; one that starts anew counts from 0, which Prometheus sees as a reset.
+Every figure is read when it is asked for: from the processes' status files, and from the store. A process
+that is gone takes its series along; one that starts anew counts from 0, which Prometheus sees as a reset.
+Approvals are the installation's: every control process tells the same of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from addons.core.approvals.states import State
+from addons.store.approvals import Approvals
 from addons.store.gateway_status import GatewayStatus
+from addons.store.outbox import Outbox
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _PROCESS = ("gateway", "pid")
 
 
-def render(statuses: Iterable[GatewayStatus]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class ApprovalFigures:
+    """Ages in seconds, 0 where there is nothing that could be old."""
+
+    by_state: Mapping[State, int]
+    oldest_pending: float
+    reviews_due: int
+    reviews_overdue: int
+    messages_queued: int
+    messages_dead: int
+    oldest_message: float
+
+
+def read_approval_figures(approvals: Approvals, outbox: Outbox, now: float) -> ApprovalFigures:
+    """Blocks. Raises AuditLogUnusable."""
+    due = [one.broken_glass.review_due for one in approvals.reviews_due() if one.broken_glass is not None]
+    messages = outbox.figures()
+    return ApprovalFigures(
+        by_state=approvals.counts(),
+        oldest_pending=_age(approvals.oldest_pending(), now),
+        reviews_due=len(due),
+        reviews_overdue=sum(1 for at in due if at <= now),
+        messages_queued=messages.queued,
+        messages_dead=messages.dead,
+        oldest_message=_age(messages.oldest, now),
+    )
+
+
+def render(statuses: Iterable[GatewayStatus], approvals: ApprovalFigures | None = None) -> bytes:
+    """`approvals` is None where the store can't be read: then those series are missing."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Statuses(tuple(statuses)))
+    if approvals is not None:
+        registry.register(_Approvals(approvals))
     return generate_latest(registry)
+
+
+class _Approvals(Collector):
+    def __init__(self, figures: ApprovalFigures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        figures = self._figures
+        states = GaugeMetricFamily("ddgate_approvals", "Approvals, by their state.", labels=("state",))
+        for state in State:
+            states.add_metric((state.value,), figures.by_state.get(state, 0))
+        yield states
+        for name, text, value in (
+            ("approvals_oldest_pending_seconds", "Age of the oldest that waits.", figures.oldest_pending),
+            ("approvals_reviews_due", "Broken glasses nobody has reviewed.", figures.reviews_due),
+            ("approvals_reviews_overdue", "Those whose review is late.", figures.reviews_overdue),
+            ("messages_queued", "Messages that receivers are still to get.", figures.messages_queued),
+            ("messages_dead", "Messages that receivers did not take.", figures.messages_dead),
+            ("messages_oldest_queued_seconds", "Age of the oldest in the queue.", figures.oldest_message),
+        ):
+            yield GaugeMetricFamily(f"ddgate_{name}", text, value=value)
 
 
 class _Statuses(Collector):
@@ -56,6 +113,9 @@ class _Statuses(Collector):
         )
         ready = GaugeMetricFamily("ddgate_gateway_ready", "1 where the process serves.", labels=_PROCESS)
         calls = GaugeMetricFamily("ddgate_gateway_calls_in_flight", "Calls under way.", labels=_PROCESS)
+        held = GaugeMetricFamily(
+            "ddgate_gateway_calls_held", "Those that wait for a person.", labels=_PROCESS
+        )
         warnings = GaugeMetricFamily(
             "ddgate_policy_warnings",
             "What an operator should know of the policy: files that were refused, rules that only observe.",
@@ -66,7 +126,8 @@ class _Statuses(Collector):
             info.add_metric((*_process(status), status.policy_revision), 1)
             ready.add_metric(_process(status), status.is_ready)
             calls.add_metric(_process(status), status.calls_in_flight)
-        yield from (info, warnings, ready, calls)
+            held.add_metric(_process(status), status.holding)
+        yield from (info, warnings, ready, calls, held)
 
     def _counter(
         self,
@@ -84,3 +145,7 @@ class _Statuses(Collector):
 
 def _process(status: GatewayStatus) -> tuple[str, str]:
     return status.listen, str(status.pid)
+
+
+def _age(since: float | None, now: float) -> float:
+    return 0.0 if since is None else max(now - since, 0.0)
