@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
+from pydantic import BaseModel
 from rich.console import Console
 
 from addons.cli.errors import told_plainly
 from addons.cli.options import PROJECT_ROOT
-from addons.core.config import Config, Secret
+from addons.core.config import Config
+from addons.core.config_sections import SecretSource
 from addons.core.model import Json
 from addons.store.config_file import read_config
 from addons.store.policy_files import read_catalogue, read_policy
@@ -85,32 +87,24 @@ def show(
 def effective(config: Config) -> Json:
     """Make data of the configuration that is fit to be shown."""
     shown: Json = json.loads(config.model_dump_json())
-    for path, secret in _secrets(config):
-        if secret.command is not None:
-            credential = shown
-            for step in path:
-                credential = credential[step] if isinstance(credential, dict) else None
-            if isinstance(credential, dict):
-                # a program's arguments may hold a token of their own
-                rest = ["…"] if len(secret.command) > 1 else []
-                credential["command"] = [secret.command[0], *rest]
-    return _without_empty_sources(shown)
+    return _with_sources(config, shown)
 
 
-def _secrets(config: Config) -> Iterator[tuple[tuple[str, ...], Secret]]:
-    for name, credential in config.credentials.items():
-        yield ("credentials", name, "api_key"), credential.api_key
-        if credential.application_key is not None:
-            yield ("credentials", name, "application_key"), credential.application_key
-
-
-def _without_empty_sources(shown: Json) -> Json:
-    credentials = shown.get("credentials") if isinstance(shown, dict) else None
-    for credential in credentials.values() if isinstance(credentials, dict) else ():
-        if not isinstance(credential, dict):
-            continue
-        for key in ("api_key", "application_key"):
-            source = credential.get(key)
-            if isinstance(source, dict):
-                credential[key] = {name: value for name, value in source.items() if value is not None}
+def _with_sources(part: object, shown: Json) -> Json:
+    """`shown`, the data of a part, with every secret in it told by its source, wherever it stands."""
+    if isinstance(part, SecretSource):
+        return _source(part)
+    if isinstance(part, BaseModel) and isinstance(shown, dict):
+        return {name: _with_sources(getattr(part, name), value) for name, value in shown.items()}
+    if isinstance(part, Mapping) and isinstance(shown, dict):
+        return {name: _with_sources(part[name], value) for name, value in shown.items()}
+    if isinstance(part, tuple) and isinstance(shown, list):
+        return [_with_sources(each, value) for each, value in zip(part, shown, strict=True)]
     return shown
+
+
+def _source(secret: SecretSource) -> Json:
+    if secret.command is not None:
+        # a program's arguments may hold a token of their own
+        return {"command": [secret.command[0], *(["…"] if len(secret.command) > 1 else [])]}
+    return {"file": secret.file} if secret.file is not None else {"env": secret.env}

@@ -29,7 +29,10 @@ from datadog_api_client.exceptions import ApiException
 from datadog_api_client.v1.api.authentication_api import AuthenticationApi
 from datadog_api_client.v1.api.monitors_api import MonitorsApi
 from datadog_api_client.v1.model.monitor import Monitor
+from datadog_api_client.v1.model.monitor_options import MonitorOptions
+from datadog_api_client.v1.model.monitor_thresholds import MonitorThresholds
 from datadog_api_client.v1.model.monitor_type import MonitorType
+from datadog_api_client.v1.model.monitor_update_request import MonitorUpdateRequest
 from datadog_api_client.v2.api.key_management_api import KeyManagementApi
 from datadog_api_client.v2.api.logs_api import LogsApi
 from datadog_api_client.v2.model.api_key_create_attributes import APIKeyCreateAttributes
@@ -52,13 +55,19 @@ def _submit_logs(client: ApiClient, job: Mapping[str, Any]) -> Any:
 
 def _create_monitor(client: ApiClient, _job: Mapping[str, Any]) -> Any:
     monitor = Monitor(
-        name="prod latency",
+        name="staging latency",
         type=MonitorType("metric alert"),
-        query="avg(last_5m):avg:prod.latency{*} > 500",
+        query="avg(last_5m):avg:staging.latency{*} > 500",
         message="The shop is slow. @slack-sre",
-        tags=["env:prod"],
+        tags=["env:staging"],
     )
     return MonitorsApi(client).create_monitor(monitor)
+
+
+def _change_monitor(client: ApiClient, job: Mapping[str, Any]) -> Any:
+    query = f"avg(last_5m):avg:prod.latency{{*}} > {job['threshold']}"
+    options = MonitorOptions(thresholds=MonitorThresholds(critical=float(job["threshold"])))
+    return MonitorsApi(client).update_monitor(job["id"], MonitorUpdateRequest(query=query, options=options))
 
 
 def _read_monitor(client: ApiClient, job: Mapping[str, Any]) -> Any:
@@ -79,6 +88,7 @@ _JOBS: Mapping[str, Callable[[ApiClient, Mapping[str, Any]], Any]] = {
     "validate": _validate,
     "submit logs": _submit_logs,
     "create monitor": _create_monitor,
+    "change monitor": _change_monitor,
     "read monitor": _read_monitor,
     "list monitors": _list_monitors,
     "create api key": _create_api_key,

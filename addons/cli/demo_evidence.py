@@ -21,6 +21,9 @@ from addons.store.audit_record import RecordKind, SegmentRef
 from addons.store.segment_reader import read_flow
 from addons.store.state_dir import StateDir
 
+_PERMITTED = {"allow": "allowed", "require_approval": "approved"}
+_OWN_READ = "the gateway's own look"
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -47,6 +50,7 @@ class Entry:
 
     kind: str
     call: str
+    approval: str
     who: str
     on_behalf_of: str
     token_id: str
@@ -68,7 +72,7 @@ class Entry:
     @property
     def verdict(self) -> str:
         if not self.is_refused:
-            return f"allowed: {self.rule}"
+            return f"{_PERMITTED.get(self.effect, self.effect)}: {self.rule}" if self.rule else _OWN_READ
         return f"denied: {self.rule if self.reason == Reason.DENIED_BY_RULE else self.reason}"
 
     @property
@@ -103,6 +107,19 @@ class Evidence:
             for entry in entries
         ]
         return [one for one in everything if one.method.startswith(method) and one.path.startswith(path)]
+
+    def forget_received(self) -> None:
+        """What has come so far isn't part of the story."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._admin_port, timeout=10)
+        try:
+            connection.request("DELETE", "/requests")
+            connection.getresponse().read()
+        finally:
+            connection.close()
+
+    def steps_of(self, approval: str) -> list[Entry]:
+        """What is on record of one approval, in order."""
+        return [entry for entry in self.entries() if entry.approval == approval]
 
     def entries(self) -> list[Entry]:
         """The whole trail."""
@@ -178,6 +195,7 @@ def _entry(record: Mapping[str, Json], text: str) -> Entry:
     return Entry(
         kind=_word(record, "kind"),
         call=_word(record, "call"),
+        approval=_word(record, "approval"),
         who=_word(actor, "subject"),
         on_behalf_of=_word(record, "on_behalf_of"),
         token_id=_word(actor, "token_id"),

@@ -75,11 +75,15 @@ def _claim_what_became_of_them(
         [entry.reason for entry in masked] == [Reason.MASKED_VALUE],
         [entry.reason for entry in masked],
     )
-    writes = [entry.verdict for _, _, entry in calls if entry.operation == "CreateMonitor"]
-    story.teller.claim(
-        f"CreateMonitor, which {WHO} may, {_AGENT} may not; {', '.join(writes)}",
-        writes == [f"denied: {Reason.NO_RULE}"],
-    )
+    for operation, why in (
+        ("CreateMonitor", f"which {WHO} may"),
+        ("UpdateMonitor", "which was approved once"),
+    ):
+        writes = [entry.verdict for _, _, entry in calls if entry.operation == operation]
+        story.teller.claim(
+            f"{operation}, {why}, {_AGENT} may not; {', '.join(writes)}",
+            writes == [f"denied: {Reason.NO_RULE}"],
+        )
 
 
 def read_the_trail(story: Story) -> None:

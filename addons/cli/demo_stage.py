@@ -11,6 +11,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import httpx
 
 from addons.cli import sandbox_config
 from addons.cli.options import PROJECT_ROOT
@@ -31,6 +34,7 @@ from addons.sidecar.environment import DUMMY_API_KEY
 from addons.store.config_file import read_config
 from addons.store.state_dir import StateDir, create_private_file
 
+DATADOG = "api.datadoghq.com"
 AGENT = Path(__file__).with_name("demo_agent.py")
 
 _ANSWER_SECONDS = 30.0
@@ -74,11 +78,25 @@ class Agent:
 
     def do(self, job: str, **more: Json) -> Said:
         """Raises ChildFailed where it ends, or says nothing for half a minute."""
+        self.begin(job, **more)
+        return self.end()
+
+    def begin(self, job: str, **more: Json) -> None:
+        """Only tell it; `end` has what came of it."""
         process = self.child.process
         assert process.stdin is not None  # noqa: S101 - made so below
         with suppress(BrokenPipeError):  # it has ended, which the reading finds too
             process.stdin.write(json.dumps({"do": job, **more}).encode() + b"\n")
+
+    def end(self) -> Said:
+        """Raises ChildFailed, as `do`."""
         return Said.parse(self._line(time.monotonic() + _ANSWER_SECONDS))
+
+    @property
+    def has_answered(self) -> bool:
+        output = self.child.process.stdout
+        assert output is not None  # noqa: S101 - as above
+        return bool(self._unread) or bool(select.select([output], [], [], 0)[0])
 
     def leave(self) -> int:
         """It ends when it is told nothing more; returns the exit status. Raises ChildFailed."""
@@ -133,13 +151,37 @@ class Stage:
         place = self.config.inspector
         return f"http://{place.host}:{place.port}/?token={self.state.inspector_password()}"
 
+    @property
+    def approvals_url(self) -> str:
+        return f"{self.config.control.public_url}/approvals"
+
     def keys(self) -> Mapping[str, str]:
         """The gateway's Datadog keys, by name: `api_key`, `application_key` and a read-only pair."""
         keys: dict[str, str] = json.loads((self.sandbox.directory / "datadog" / "keys.json").read_text())
         return keys
 
-    def token(self, client_id: str, *, on_behalf_of: str | None = None) -> str:
-        return fetch_token(self.sandbox.directory / "issuer", client_id, on_behalf_of=on_behalf_of)
+    def token(self, client_id: str, *, on_behalf_of: str | None = None, audience: str | None = None) -> str:
+        """One for the gateway, unless it is for another `audience`."""
+        issuer = self.sandbox.directory / "issuer"
+        return fetch_token(issuer, client_id, on_behalf_of=on_behalf_of, audience=audience)
+
+    def make_monitor(self, monitor: Json) -> int:
+        """As a person would at Datadog itself, not through the gateway; gives its id."""
+        keys = self.keys()
+        headers = {
+            "Host": DATADOG,
+            "DD-API-KEY": keys["api_key"],
+            "DD-APPLICATION-KEY": keys["application_key"],
+        }
+        trust = ssl.create_default_context(cafile=str(self.sandbox.upstream_ca))
+        with httpx.Client(verify=trust, trust_env=False) as client:
+            made = client.post(
+                f"https://127.0.0.1:{self.sandbox.upstream_port}/api/v1/monitor",
+                json=monitor,
+                headers=headers,
+                extensions={"sni_hostname": DATADOG},
+            )
+        return int(made.raise_for_status().json()["id"])
 
     def expired_token(self, subject: str) -> str:
         """A token of the issuer's that was good until ten minutes ago."""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from addons.cli import audit, config, policy
+from addons.cli import approvals, audit, config, policy
 from addons.cli import run as run_command
 from addons.cli.errors import told_plainly
 from addons.cli.options import DEFAULT_STATE_DIR, PROJECT_ROOT, StateDirOption
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
+app.add_typer(approvals.app, name="approvals")
 app.add_typer(config.app, name="config")
 app.command("run", context_settings=run_command.CONTEXT_SETTINGS)(run_command.run)
 
@@ -84,15 +85,14 @@ def gateway(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption
 
 @app.command()
 def control(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption = None) -> None:
-    """Run control: `/healthz` and `/readyz`."""
+    """Run control: the approvals page and its API, their messages, `/healthz`, `/readyz` and `/metrics`."""
     from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
     from addons.control.server import serve  # noqa: PLC0415 - as above
     from addons.store.config_file import read_config  # noqa: PLC0415 - as above
 
     die_with_parent()
     with told_plainly():
-        loaded = read_config(config_path or PROJECT_ROOT / "ddgate.yaml", os.environ)
-        serve(state, loaded.config.control.host, loaded.config.control.port)
+        serve(read_config(config_path or PROJECT_ROOT / "ddgate.yaml", os.environ), state, os.environ)
 
 
 @app.command()

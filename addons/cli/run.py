@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,12 +13,21 @@ from typing import Annotated
 import typer
 
 from addons.cli.options import DEFAULT_STATE_DIR, PROJECT_ROOT, StateDirOption
+from addons.cli.token_choice import (
+    AsOption,
+    NoTokenNamed,
+    TokenChoice,
+    TokenCommandOption,
+    TokenEnvOption,
+    TokenFileOption,
+    sandbox_issuer,
+)
 from addons.sidecar import no_proxy
 from addons.sidecar.ca_bundle import BadCaError, combined_bundle
 from addons.sidecar.child import CannotStartError, run_child, unreached
 from addons.sidecar.environment import Pointers, child_environment
 from addons.sidecar.listener import Listener
-from addons.sidecar.token_sources import CommandSource, EnvironmentSource, FileSource, TokenError, TokenSource
+from addons.sidecar.token_sources import TokenError, TokenSource
 from addons.sidecar.tokens import TokenKeeper
 from addons.sidecar.upstreams import BadGatewayError, Gateway, find_upstreams, parse_gateway
 
@@ -28,8 +37,6 @@ CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 _OWN_FAILURE = 125  # as env(1) and timeout(1): not a status of the command
 _DEFAULT_GATEWAY = "http://127.0.0.1:8080"
 _DEFAULT_CLIENT = "demo-agent"
-_TOKEN = "DDGATE_TOKEN"  # noqa: S105 - a variable's name
-_TOKEN_COMMAND = "DDGATE_TOKEN_COMMAND"  # noqa: S105 - as above
 
 CommandArgument = Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The command to run.")]
 GatewayOption = Annotated[
@@ -51,92 +58,9 @@ CaOption = Annotated[
         show_default="certs/ddgate-ca.pem in the checkout",
     ),
 ]
-TokenFileOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file", envvar="DDGATE_TOKEN_FILE", help="A file that holds the token; read anew when due."
-    ),
-]
-TokenCommandOption = Annotated[
-    str | None,
-    typer.Option("--token-command", envvar=_TOKEN_COMMAND, help="A shell command that prints a token."),
-]
-TokenEnvOption = Annotated[
-    str | None,
-    typer.Option(
-        "--token-env", envvar="DDGATE_TOKEN_ENV", metavar="NAME", help="A variable that holds the token."
-    ),
-]
-AsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--as",
-        metavar="CLIENT_ID",
-        help="A client of the running sandbox.",
-        show_default=f"{_DEFAULT_CLIENT} there",
-    ),
-]
 StrictOption = Annotated[
     bool, typer.Option("--strict", envvar="DDGATE_STRICT", help="Refuse every host that isn't Datadog's.")
 ]
-
-
-class _MisusedError(Exception):
-    """The options or what they name can't be used; the text says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class _SandboxSource:
-    issuer: Path
-    client_id: str
-
-    async def fetch(self) -> str:
-        from addons.sandbox.issuer_client import fetch_token  # noqa: PLC0415 - real agents never load it
-        from addons.sandbox.lifecycle import SandboxError  # noqa: PLC0415 - as above
-
-        try:
-            return await asyncio.to_thread(fetch_token, self.issuer, self.client_id)
-        except (SandboxError, OSError) as error:
-            raise TokenError(f"{error}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """Where a token may come from, as the options say."""
-
-    file: Path | None
-    command: str | None
-    variable: str | None
-    client_id: str | None
-    state: Path
-
-    def source(self, environment: Mapping[str, str]) -> TokenSource:
-        named = [
-            part for part in (self.file, self.command, self.variable, self.client_id) if part is not None
-        ]
-        if len(named) > 1:
-            raise _MisusedError(
-                "give one of --token-file, --token-command, --token-env and --as, not several"
-            )
-        issuer = self.state / "sandbox" / "issuer"
-        if self.file is not None:
-            return FileSource(self.file)
-        if self.command is not None:
-            return CommandSource(self.command)
-        if self.variable is not None:
-            return EnvironmentSource(self.variable, environment.get(self.variable, ""))
-        if self.client_id is None and _TOKEN in environment:
-            return EnvironmentSource(_TOKEN, environment[_TOKEN])
-        if self.client_id is not None or (issuer / "issuer.json").exists():
-            return _SandboxSource(issuer, self.client_id or _DEFAULT_CLIENT)
-        raise _MisusedError(
-            "no token: name one with --token-file, --token-command, --token-env or the variable DDGATE_TOKEN "
-            f"(no sandbox runs in {self.state} either)"
-        )
-
-    @property
-    def secret_variables(self) -> frozenset[str]:
-        return frozenset((_TOKEN, _TOKEN_COMMAND, *((self.variable,) if self.variable else ())))
 
 
 def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -157,7 +81,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     The command needs no Datadog key and sees no token. Its exit status is this one's; 125 is a failure of
     ddgate run itself, 126 a command that can't be executed, 127 one that isn't there.
     """
-    wanted = _Wanted(token_file, token_command, token_env, client_id, state)
+    issuer = sandbox_issuer(state)
+    wanted = TokenChoice(token_file, token_command, token_env, client_id, issuer, _DEFAULT_CLIENT)
     try:
         to_gateway = parse_gateway(gateway, gateway_ca)
         source = wanted.source(os.environ)
@@ -165,7 +90,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     except CannotStartError as problem:
         _tell(str(problem))
         status = problem.status
-    except (_MisusedError, BadGatewayError, BadCaError, TokenError) as problem:
+    except (NoTokenNamed, BadGatewayError, BadCaError, TokenError) as problem:
         _tell(str(problem))
         status = _OWN_FAILURE
     except OSError as problem:

@@ -6,7 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from addons.sandbox.issuer_login import CONTROL_AUDIENCE, CONTROL_CLIENT
 from addons.store.state_dir import create_private_file
+
+POLICY = ("default.yaml", "packs/production.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,11 @@ class Sandbox:
 
 def directory(state: Path) -> Path:
     return state / "sandbox"
+
+
+def config_path(state: Path) -> Path:
+    """Where `write_config` puts it."""
+    return directory(state) / "ddgate.yaml"
 
 
 def read_sandbox(state: Path) -> Sandbox:
@@ -48,8 +56,16 @@ def write_config(sandbox: Sandbox, root: Path) -> Path:
     config = {
         "version": 1,
         "certs": str(root / "certs"),
-        "policy": [str(root / "policies" / "default.yaml")],
+        "policy": [str(root / "policies" / name) for name in POLICY],
         "issuers": [{"issuer": sandbox.issuer, "audience": "ddgate", "algorithms": ["RS256", "ES256"]}],
+        "control": {
+            "login": {
+                "issuer": sandbox.issuer,
+                "client_id": CONTROL_CLIENT,
+                "audience": CONTROL_AUDIENCE,
+                "algorithms": ["RS256", "ES256"],
+            }
+        },
         "credentials": {
             "default": {
                 "api_key": {"file": "api_key.key"},
@@ -70,7 +86,7 @@ def write_config(sandbox: Sandbox, root: Path) -> Path:
             }
         },
     }
-    path = sandbox.directory / "ddgate.yaml"
+    path = config_path(sandbox.directory.parent)
     path.unlink(missing_ok=True)
     # JSON is YAML, and needs no care with quoting.
     create_private_file(path, json.dumps(config, indent=2).encode())

@@ -80,6 +80,9 @@ def _tell(config: Config, state: Path, *, is_sandbox: bool) -> None:
         f"\n[bold]ddgate is up[/bold]{' on the sandbox: nothing real is reached' if is_sandbox else ''}"
     )
     _out.print(f"  gateway    http{'s' if shown.tls else ''}://{shown.host}:{shown.port}")
+    if config.control.login is not None:
+        who = "  log in as alice, bob or carol" if is_sandbox else ""
+        _out.print(f"  approvals  {config.control.public_url}/approvals{who}")
     _out.print(f"  ready      http://{config.control.host}:{config.control.port}/readyz")
     if config.inspector.enabled:
         password = StateDir.open(state).inspector_password()
@@ -89,6 +92,9 @@ def _tell(config: Config, state: Path, *, is_sandbox: bool) -> None:
     who = "--as sre-agent " if is_sandbox else "--token-file TOKEN "
     _out.print(f"  ./run.sh run {who}-- {example}", markup=False)
     _out.print("  ./run.sh audit tail", markup=False)
+    if config.control.login is not None:
+        as_whom = " --as alice" if is_sandbox else ""
+        _out.print(f"  ./run.sh approvals watch{as_whom}", markup=False)
     if is_sandbox:
         _out.print("  ./run.sh demo            the whole story in a minute", markup=False)
     _out.print("Ctrl-C stops it.\n", markup=False)

@@ -71,6 +71,25 @@ def test_show_is_what_is_in_effect_without_a_secret(file: str, monkeypatch: pyte
     assert json.loads(run("show", "--json", file)[1]) == shown
 
 
+def test_show_tells_no_secret_of_control_either(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK", "s3cret")
+    commanded = "{command: [vault, read, --token=s3cret]}"
+    control = f"""control:
+  login: {{issuer: 'https://people.example.com', client_id: page, client_secret: {commanded}}}
+  notify:
+    - {{name: ops, url: {{env: HOOK}}, secret: {commanded}}}
+    - {{name: chat, url: {commanded}, format: slack}}
+"""
+    Path(file).write_text(TEXT + control)
+    code, out, err = run("show", file)
+    assert (code, err) == (0, "")
+    assert "s3cret" not in out
+    shown = yaml.safe_load(out)["control"]
+    assert shown["login"]["client_secret"] == {"command": ["vault", "…"]}
+    assert [one["url"] for one in shown["notify"]] == [{"env": "HOOK"}, {"command": ["vault", "…"]}]
+    assert load_config(out, "shown", {}).control.login is not None
+
+
 def test_what_is_shown_is_a_configuration_again(file: str) -> None:
     out = run("show", file)[1]
     again = load_config(out, "shown", {})

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
@@ -122,7 +123,9 @@ def test_the_sandbox_comes_up_is_used_and_goes_and_never_sees_a_real_key(up: Up)
         said = up.out.read_text()
         for told in (
             f"http://127.0.0.1:{up.ports['listen']}",
+            f"http://127.0.0.1:{up.ports['control']}/approvals  log in as alice, bob or carol",
             f"http://127.0.0.1:{up.ports['control']}/readyz",
+            "approvals watch --as alice",
             f"http://127.0.0.1:{up.ports['inspector']}/?token=",
             "run --as sre-agent -- curl",
             "audit tail",
@@ -137,6 +140,28 @@ def test_the_sandbox_comes_up_is_used_and_goes_and_never_sees_a_real_key(up: Up)
     for path in [*up.state.rglob("*"), *up.certs.rglob("*"), up.out]:
         if path.is_file():
             assert REAL_KEY.encode() not in path.read_bytes(), path
+
+
+def test_a_person_of_the_sandbox_logs_in_to_the_page_and_on_the_command_line(up: Up) -> None:
+    up.start().wait()
+    place = f"http://127.0.0.1:{up.ports['control']}"
+    with httpx.Client(base_url=place, trust_env=False) as browser:
+        asked = browser.get("/login/start?next=/approvals").headers["location"]
+        assert "/ddgate-sandbox/authorize?" in asked
+        form = {**dict(parse_qsl(urlsplit(asked).query)), "person": "alice"}
+        back = httpx.post(asked.partition("?")[0], data=form, trust_env=False).headers["location"]
+        assert back.startswith(f"{place}/")
+        assert browser.get(back).status_code == 303
+        page = browser.get("/approvals")
+        assert (page.status_code, "alice@sandbox.example" in page.text) == (200, True)
+    command = [sys.executable, "-m", "addons.cli.main", "approvals", "list", "--as", "alice"]
+    environment = {
+        **os.environ,
+        "DDGATE_STATE": str(up.state),
+        "DDGATE__CONTROL__PORT": str(up.ports["control"]),
+    }
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "Nothing waits.\n")
 
 
 def test_whatever_ends_the_parent_ends_its_processes(up: Up) -> None:
