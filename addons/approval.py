@@ -37,6 +37,7 @@ from addons.store.approvals import Approvals
 from addons.store.audit_log import AuditLogUnusable
 from addons.store.changes import ChangeRefused, RefusedBecause
 from addons.store.journal import Journal, JournalUnavailable
+from addons.store.moment import SLACK
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ _LOOK_AT_CLIENT = 0.25  # seconds between two looks whether the client of a held
 _OPEN = frozenset({State.PENDING, State.APPROVED, State.EXECUTING})  # something may still happen to the call
 _IN_THREAD = 256 * 1024  # larger bodies are hashed in a thread
 
+_CHANGED = "what a person looked at has changed since"
 _GONE = Refusal(429, Reason.CLIENT_GONE, "the client left while its call was held")
 _TOO_MANY = Refusal(
     429,
@@ -65,13 +67,15 @@ class Surroundings:
     """What the stage asks of others. Each may refuse the call, and then says so with False or None.
 
     `draft` makes the approval that a new call asks for. `still_holds` looks whether what a person saw of the
-    resource is so still. `decide_again` asks policy, `check_again` identity. `process` is this one's name.
+    resource is so still. `decide_again` asks policy, `check_again` identity; `is_current` tells whether the
+    policy that was asked is still the one. `process` is this one's name.
     """
 
     draft: Callable[[http.HTTPFlow, str], Awaitable[Stored | None]]
     still_holds: Callable[[http.HTTPFlow, Stored], Awaitable[bool]]
     decide_again: Callable[[http.HTTPFlow], Awaitable[bool]]
     check_again: Callable[[http.HTTPFlow], None]
+    is_current: Callable[[Call], bool]
     is_draining: Callable[[], bool]
     process: str
 
@@ -151,22 +155,17 @@ class Approval:
             return
         if approval.state in {State.SUCCEEDED, State.FAILED}:
             answer = await asyncio.to_thread(self._approvals.answer, approval.id)
-            if answer is not None and answer.expires > time():
+            if answer is not None and 0 < answer.expires - time() <= self._settings.replay_window + SLACK:
                 answer_here(flow, call, Reason.ANSWERED_AGAIN, answered_again(approval, answer))
                 return
         refuse(flow, call, refusal_of(approval, self._settings.retry_after), about(approval, call.host))
 
     async def _found(self, digest: str) -> Stored | None:
-        """The approval that an identical call has already: one that lives, or one that ran a moment ago."""
-
-        def look() -> Stored | None:
-            since = time() - self._settings.replay_window
-            return self._approvals.live_by_digest(digest) or self._approvals.ran_by_digest(digest, since)
-
-        return await asyncio.to_thread(look)
+        """The approval that an identical call has already."""
+        return await asyncio.to_thread(self._approvals.standing, digest, time(), self._settings.replay_window)
 
     async def _asked_for(self, flow: http.HTTPFlow, call: Call, digest: str) -> Stored | None:
-        if await self._has_too_many(call):  # before any work is done for it
+        if not _replaces(call) and await self._has_too_many(call):  # before any work is done for it
             refuse(flow, call, replace(_TOO_MANY, retry_after=self._settings.retry_after))
             return None
         draft = await self._around.draft(flow, digest)
@@ -178,6 +177,7 @@ class Approval:
             self._settings.pending_per_principal,
             supersede=_replaces(call),
             process=self._around.process,
+            window=self._settings.replay_window,
         )
         try:
             asked = await self._journal.change(ask)
@@ -198,8 +198,9 @@ class Approval:
     async def _held(
         self, flow: http.HTTPFlow, call: Call, approval: Stored, deadline: float
     ) -> Stored | None:
-        """Wait until the call can go on, or never will, or its client would give up. None where the client
-        left, or the gateway is to stop.
+        """Wait until the call can go on or never will, its client would give up, or the gateway is to stop.
+
+        None where the call was refused meanwhile: its client left, say.
         """
         if approval.state not in _OPEN:
             return approval
@@ -261,14 +262,25 @@ class Approval:
             return
         if not await self._around.still_holds(flow, approval):
             if call.refusal is None:
-                why = "what Datadog holds has changed since a person looked at it"
-                with suppress(ChangeRefused):
-                    await self._journal.change(Withdraw(approval.id, why, moment.now()))
-                self._give_up_use(call, approval.id)
+                await self._withdraw(call, approval.id)
             return
+        if not self._around.is_current(call):
+            return  # the policy changed meanwhile: once more
+        self._around.check_again(flow)
         flow.request.headers.fields = kept(flow.request.headers.fields)
         call.grant = Grant(approval.id, approval.digest)
         call.permits.add(Stage.APPROVAL)
+
+    async def _withdraw(self, call: Call, approval: str) -> None:
+        """What a person looked at is no more: their yes counts no longer, and the call is asked for anew."""
+        try:
+            await self._journal.change(Withdraw(approval, _CHANGED, moment.now()))
+        except ChangeRefused as refused:
+            if refused.reason is not RefusedBecause.NOT_WAITING:
+                raise
+        self._give_up_use(call, approval)
+        if not _needs_somebody(call):
+            call.permits.add(Stage.APPROVAL)
 
     def _give_up_use(self, call: Call, approval: str) -> None:
         if self._using.get(approval) == call.id:

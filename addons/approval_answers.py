@@ -1,5 +1,5 @@
 """What an agent hears of its approval. Never a 2xx while it is pending, since a client takes any for done,
-and never a 5xx, since clients repeat those blindly.
+and, while approvals can be read, never a 5xx, since clients repeat those blindly.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def refusal_of(approval: Approval, retry_after: float) -> Refusal:
             return Refusal(409, Reason.APPROVAL_UNKNOWN, text, remedy, rule)
         case State.SUCCEEDED | State.FAILED:
             text = "this call ran a moment ago, and its answer is not kept"
-            return Refusal(409, Reason.APPROVAL_RUNNING, text, "don't repeat it", rule)
+            return Refusal(409, Reason.APPROVAL_USED, text, "don't repeat it", rule)
         case _:
             return _ended(approval)
 

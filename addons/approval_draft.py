@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -18,7 +20,7 @@ from addons.core.approvals.preview import CannotPreview, Preview, PreviewOf
 from addons.core.approvals.states import State
 from addons.core.approvals.voting import requester_of
 from addons.core.model import Json, Reason, Refusal
-from addons.core.policy.request import Evidence, Seen, Unreadable
+from addons.core.policy.request import Evidence, Masks, Seen, Unreadable
 from addons.flowstate import Call, MaskedRequest
 from addons.store import moment
 from addons.store.audit_record import new_id
@@ -85,7 +87,7 @@ class Drafts:
             thread=thread_key(
                 self._digest_key, requester, call.operation, flow.request.method, host.name, target.path
             ),
-            basis=previews.basis(shown, sight.fields),
+            basis=_basis(sight, decision.mask_forward),
             requester=requester,
             asked=CallAsked(
                 call=call.id,
@@ -120,7 +122,8 @@ class Drafts:
         if sight.hidden and _was_read(approval):
             refuse(flow, call, _UNSEEN)
             return False
-        return previews.basis(sight.preview, sight.fields) == approval.basis
+        masks = call.decision.mask_forward if call.decision is not None else Masks()
+        return _basis(sight, masks) == approval.basis
 
     async def _sight(self, flow: http.HTTPFlow, call: Call) -> _Sight | None:
         masked = await self._mask(flow)
@@ -139,6 +142,17 @@ class Drafts:
             refuse(flow, call, _impossible(call, cannot))
             return None
         return _Sight(preview, fields, masked.intent, hidden=looked is not None and _is_hidden(looked))
+
+
+def _basis(sight: _Sight, masks: Masks) -> str:
+    """What a yes stands on beside the request itself: what was seen of the resource, and which parts of the
+    body are masked before it leaves. Empty where there is neither.
+    """
+    seen = previews.basis(sight.preview, sight.fields)
+    if not masks:
+        return seen
+    canonical = json.dumps([seen, sorted(masks.detect), sorted(masks.json)])
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _is_hidden(looked: TargetShown) -> bool:

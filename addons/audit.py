@@ -20,7 +20,7 @@ from addons.flowstate import MAX_METHOD, Call, Stage, StoredMessage
 from addons.store import approval_runs, moment
 from addons.store.approval_answers import KeptAnswer
 from addons.store.audit_record import AuditRecord, CallFacts, RecordKind, RecordRefused
-from addons.store.changes import Change, ChangeRefused
+from addons.store.changes import Change, ChangeRefused, RefusedBecause
 from addons.store.journal import Journal, JournalUnavailable
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ _UNAVAILABLE = Refusal(
 _TOO_LARGE = Refusal(413, Reason.BODY_TOO_LARGE, "the body is over the gateway's limit")
 _MALFORMED = Refusal(400, Reason.MALFORMED_REQUEST, "the request is not well-formed HTTP")
 _CLIENT_GONE = Refusal(0, Reason.CLIENT_GONE, "the client left before the call was decided on")
+_CLIENT_LEFT = Refusal(429, Reason.CLIENT_GONE, "the client left while its call was held")
 _FAILED = NOT_PERMITTED.reason
 _ANSWERED = frozenset({Reason.GATEWAY_ANSWERED, Reason.ANSWERED_AGAIN})  # by the gateway, and no refusal
 # How mitmproxy begins what it says of a client that left in the middle of a body.
@@ -90,12 +91,16 @@ class Audit:
             _facts(flow, call),
             attributes={"request": _as_json(request), "credential": call.credential, **_verdict(call)},
         )
+        if call.grant is not None and not flow.client_conn.connected:
+            refuse(flow, call, _CLIENT_LEFT)  # its next identical call is executed for
+            return
         call.attempted = True  # from here on what ends it, a drain above all, owes an outcome
         try:
             await self._journal.append([record], change=self._consumption(call))
-        except ChangeRefused:
+        except ChangeRefused as refused:
             call.attempted = False
-            refuse(flow, call, _GRANT_GONE)
+            gone = refused.reason is RefusedBecause.NOT_APPROVED
+            refuse(flow, call, _GRANT_GONE if gone else _UNAVAILABLE)
             return
         except JournalUnavailable as error:
             logger.error("a call was refused, because it can't be put on record: %s", error)  # noqa: TRY400 - no traceback

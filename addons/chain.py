@@ -37,6 +37,8 @@ from addons.recorder import Recorder
 from addons.redaction import Redaction
 from addons.runtime import Runtime, credential_check, prepare
 from addons.start_problems import START_PROBLEMS
+from addons.store import moment
+from addons.store.approval_keeper import Keeper
 from addons.store.approval_watch import ApprovalWatch
 from addons.store.config_file import read_config
 from addons.store.datadog_get import DatadogGet, GetLimits
@@ -73,24 +75,7 @@ def stages(runtime: Runtime) -> Sequence[object]:
     reload = _reload(runtime, policy, redaction, worker)
     identity = Identity(runtime.tokens, config.identity.header)
     watch = ApprovalWatch(runtime.approvals.data_version, runtime.approvals.states)
-    drafts = Drafts(
-        redaction.preview, policy.look, policy.count_against_limits, runtime.state.installation_key(_DIGESTS)
-    )
-    approval = Approval(
-        config.approvals,
-        Surroundings(
-            draft=drafts.draft,
-            still_holds=drafts.still_holds,
-            decide_again=policy.decide_again,
-            check_again=identity.check_again,
-            is_draining=lambda: lifecycle.is_draining,
-            process=runtime.process.name,
-        ),
-        runtime.journal,
-        runtime.approvals,
-        watch,
-        runtime.state.installation_key(_DIGESTS),
-    )
+    approval = _approval(runtime, policy, redaction, identity, watch, lambda: lifecycle.is_draining)
     lifecycle = Lifecycle(
         guard=Guard(audit.settle),
         settle=audit.settle,
@@ -113,7 +98,11 @@ def stages(runtime: Runtime) -> Sequence[object]:
         Listener(config.listen, runtime.base_dir),
         lifecycle,
         reload,
-        ApprovalUpkeep(runtime.journal, runtime.approvals, runtime.state, runtime.process),
+        ApprovalUpkeep(
+            Keeper(runtime.state, runtime.journal, runtime.approvals, moment.now),
+            runtime.approvals,
+            runtime.process,
+        ),
         identity,
         Destination(config.sites),
         ApprovalStatus(
@@ -133,6 +122,28 @@ def stages(runtime: Runtime) -> Sequence[object]:
         AnswerTimeout(config.upstream.timeout),
         Release(),
     )
+
+
+def _approval(  # noqa: PLR0913, PLR0917 - what it asks, as it asks it
+    runtime: Runtime,
+    policy: Policy,
+    redaction: Redaction,
+    identity: Identity,
+    watch: ApprovalWatch,
+    is_draining: Callable[[], bool],
+) -> Approval:
+    digest_key = runtime.state.installation_key(_DIGESTS)
+    drafts = Drafts(redaction.preview, policy.look, policy.count_against_limits, digest_key)
+    around = Surroundings(
+        draft=drafts.draft,
+        still_holds=drafts.still_holds,
+        decide_again=policy.decide_again,
+        check_again=identity.check_again,
+        is_current=policy.is_current,
+        is_draining=is_draining,
+        process=runtime.process.name,
+    )
+    return Approval(runtime.config.approvals, around, runtime.journal, runtime.approvals, watch, digest_key)
 
 
 def _reload(runtime: Runtime, policy: Policy, redaction: Redaction, worker: DecisionWorker) -> PolicyReload:

@@ -201,7 +201,7 @@ def _granting(
 
     def grant() -> tuple[tuple[bytes, bytes], ...]:
         server = flow.server_conn
-        if not (call.released and call.host is not None and not call.head_sent):
+        if not (call.released and call.host is not None and not call.head_sent and not call.closed):
             return ()
         call.head_sent = True
         if not (server.tls_established and server.sni == call.host.name and server.certificate_list):

@@ -131,6 +131,14 @@ class Policy:
             return False
         return True
 
+    def is_current(self, call: Call) -> bool:
+        """Whether a decision is that of the policy of now."""
+        return (
+            self.policy_set is not None
+            and call.decision is not None
+            and call.decision.revision == self.policy_set.revision
+        )
+
     async def look(self, flow: http.HTTPFlow) -> TargetShown | None:
         """Look at what the call would change, as it is now; None where there is nothing to look at."""
         call = flowstate.call_of(flow)

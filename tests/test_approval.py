@@ -22,11 +22,12 @@ from addons.core.policy import Decision
 from addons.core.request_target import normalise
 from addons.flowstate import Call, Stage
 from addons.store import moment
-from addons.store.approval_requests import Withdraw
+from addons.store.approval_requests import ExpireDue, Withdraw
 from addons.store.approval_votes import VoteFor
 from addons.store.approval_watch import ApprovalWatch
 from addons.store.approvals import Approvals
 from addons.store.audit_record import new_id
+from addons.store.changes import Change
 from addons.store.journal import Journal
 from addons.store.state_dir import StateDir
 from tests.calls import PRINCIPAL, make_flow
@@ -114,6 +115,7 @@ async def make_place(tmp_path: Path) -> AsyncIterator[MakePlace]:
             still_holds=play.still_holds,
             decide_again=decide_again,
             check_again=lambda _flow: None,
+            is_current=lambda _call: True,
             is_draining=lambda: play.draining,
             process="process",
         )
@@ -221,21 +223,81 @@ async def test_what_no_longer_holds_is_withdrawn_and_asked_for_anew(make_place: 
     assert call.grant is None
 
 
-@pytest.mark.parametrize(("state", "status", "reason"), [(State.CANCELLED, 403, Reason.APPROVAL_CANCELLED)])
+def _withdrawn(approval: str) -> Change[object]:
+    return Withdraw(approval, "enough", moment.now())
+
+
+def _denied(approval: str) -> Change[object]:
+    return VoteFor(approval, ALICE, approves=False, reason="no", expected_digest=None, at=moment.now())
+
+
+def _expired(_approval: str) -> Change[object]:
+    now = moment.now()
+    return ExpireDue(replace(now, wall=now.wall + NEEDS.pending + 1, boot=now.boot + NEEDS.pending + 1))
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (_withdrawn, Reason.APPROVAL_CANCELLED),
+        (_denied, Reason.APPROVAL_DENIED),
+        (_expired, Reason.APPROVAL_EXPIRED),
+    ],
+)
 async def test_an_end_while_a_call_is_held_is_its_answer(
-    make_place: MakePlace, state: State, status: int, reason: Reason
+    make_place: MakePlace, end: Callable[[str], Change[object]], reason: Reason
 ) -> None:
     place = await make_place()
     flow, call = asking()
     held = asyncio.create_task(place.stage.request(flow))
-    approval = await place.pending()
-    await place.journal.change(Withdraw(approval, "enough", moment.now()))
+    await place.journal.change(end(await place.pending()))
     await held
-    found = place.approvals.get(approval)
-    assert found is not None
-    assert found.state is state
     assert call.refusal is not None
-    assert (call.refusal.status, call.refusal.reason) == (status, reason)
+    assert (call.refusal.status, call.refusal.reason) == (403, reason)
+
+
+async def test_a_denial_is_what_a_repetition_hears(make_place: MakePlace) -> None:
+    place = await make_place(default_wait="0s")
+    (first, call), (second, again) = asking(), asking()
+    await place.stage.request(first)
+    assert call.refusal is not None
+    assert call.refusal.reason is Reason.APPROVAL_PENDING
+    assert call.approval is not None
+    await place.journal.change(_denied(call.approval))
+    await place.stage.request(second)
+    assert again.refusal is not None
+    assert (again.refusal.status, again.refusal.reason) == (403, Reason.APPROVAL_DENIED)
+    assert place.played.drafts == 1
+
+
+async def test_a_call_that_no_longer_needs_anybody_passes_though_what_was_seen_has_changed(
+    make_place: MakePlace,
+) -> None:
+    place = await make_place(Played(decision=ALLOW, holds=False))
+    flow, call = asking()
+    held = asyncio.create_task(place.stage.request(flow))
+    await place.approve(await place.pending())
+    await held
+    assert Stage.APPROVAL in call.permits
+    assert call.grant is None
+
+
+async def test_held_bodies_add_up_and_are_given_back(make_place: MakePlace) -> None:
+    place = await make_place(held_memory="1000B", default_wait="30s")
+    flows = [asking(b"%d" % number + b" " * 150) for number in range(4)]
+    held = [asyncio.create_task(place.stage.request(flow)) for flow, _ in flows]
+    await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)
+    assert sum(task.done() for task in held) == 1  # 4 times twice 151 bytes is too much
+    await asyncio.gather(*(place.approve(one.id) for one in place.approvals.list()))
+    await asyncio.gather(*held)
+    assert place.stage.holding == 0
+    flow, call = asking(b"another" + b" " * 150)
+    last = asyncio.create_task(place.stage.request(flow))
+    await place.pending()
+    assert not last.done()
+    place.played.draining = True
+    await last
+    assert (call.refusal and call.refusal.reason) is Reason.APPROVAL_PENDING
 
 
 async def test_i1_a_store_that_fails_refuses_the_call(make_place: MakePlace) -> None:

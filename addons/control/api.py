@@ -40,6 +40,7 @@ _MEANINGS = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.MISDIRECTED_REQUEST: "This is reached by another name.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "It isn't as described here, or lacks a reason that the policy wants.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "It failed, or what is stored is damaged; control's log says more.",
     HTTPStatus.SERVICE_UNAVAILABLE: "It can't be put on record, or looked up, now.",
 }
 _ALWAYS = (
@@ -47,6 +48,7 @@ _ALWAYS = (
     HTTPStatus.FORBIDDEN,
     HTTPStatus.MISDIRECTED_REQUEST,
     HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from addons.control.changes import ChangeFeed
 from addons.control.id_tokens import IdTokens
-from addons.control.keeper import Keeper
 from addons.control.login import CALLBACK, LoginFlow, LoginSettings
 from addons.control.parts import ControlParts
 from addons.control.people import People
@@ -21,6 +20,7 @@ from addons.core.redact.findings import TooComplex
 from addons.core.redact.mask import MASK_KEY, UNREAD, Masker
 from addons.core.redact.message_masks import MessageMasks
 from addons.store import moment
+from addons.store.approval_keeper import Keeper
 from addons.store.approvals import Approvals
 from addons.store.config_file import LoadedConfig
 from addons.store.credentials import SecretReader, SecretSource, text_secret

@@ -12,7 +12,7 @@ import traceback
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from addons.control.health import PATHS as HEALTH_PATHS
@@ -60,38 +60,43 @@ class Edge:
                 _harden(MutableHeaders(scope=message), https=self._public.is_https)
             await send(message)
 
-        problem = self._refused(scope)
-        body = None
-        if problem is None:
-            try:
-                body = await _whole_body(receive)
-            except TimeoutError:
-                problem = Problem(HTTPStatus.REQUEST_TIMEOUT, "too_slow", "the body took too long")
-            else:
-                problem = _too_large() if body is None else None
-        if body is not None:
-            try:
-                await self._app(scope, _given(body, receive), sending)
-            except Exception as error:  # noqa: BLE001 - the caller hears that it failed, and nothing of why
-                _log.error("A request failed unexpectedly: %s at %s", type(error).__name__, _where(error))
-                problem = unexpected()
-        if problem is not None and not started:
-            answer = JSONResponse(problem.to_json(), problem.status, media_type=MEDIA_TYPE)
-            await answer(scope, receive, sending)
+        try:
+            self._check(scope)
+            body = await _whole_body(receive)
+        except _Refused as refused:
+            await refused.answer(scope, receive, sending)
+            return
+        except _ClientGone:
+            return
+        try:
+            await self._app(scope, _given(body, receive), sending)
+        except Exception as error:  # noqa: BLE001 - the caller hears that it failed, and nothing of why
+            _log.error("A request failed unexpectedly: %s at %s", type(error).__name__, _where(error))
+            if not started:
+                await _said(unexpected())(scope, receive, sending)
 
-    def _refused(self, scope: Scope) -> Problem | None:
+    def _check(self, scope: Scope) -> None:
+        """Raises _Refused."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self._answers(hosts[0].lower(), scope["path"]):
-            return Problem(
-                HTTPStatus.MISDIRECTED_REQUEST,
-                "other_host",
-                f"this is reached as {self._public.origin}; another name has to be set as control.url",
-            )
+        if len(hosts) != 1:
+            raise _Refused(self._other_host())
+        host = hosts[0].lower()
+        if not self._answers(host, scope["path"]):
+            typed = scope["method"] == "GET" and _is_this_machine(_without_port(host))  # localhost, say
+            raise _Refused(self._moved(scope) if typed else self._other_host())
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY:
-            return _too_large()
-        return None
+            raise _Refused(_too_large())
+
+    def _other_host(self) -> Response:
+        text = f"this is reached as {self._public.origin}; another name has to be set as control.url"
+        return _said(Problem(HTTPStatus.MISDIRECTED_REQUEST, "other_host", text))
+
+    def _moved(self, scope: Scope) -> Response:
+        query = scope["query_string"].decode("latin-1")
+        path = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
+        return RedirectResponse(f"{self._public.origin}{path}", HTTPStatus.TEMPORARY_REDIRECT)
 
     def _answers(self, host: str, path: str) -> bool:
         if host in self._public.hosts:
@@ -101,23 +106,39 @@ class Edge:
             # Probes come by address. An address, or a name without a dot, can't be made to point here.
             return _is_address(name) or "." not in name
         # Nor can loopback: the command line on this machine. Pages are reached by their one URL alone.
-        return path.startswith("/api/") and (name == "localhost" or _is_loopback(name))
+        return path.startswith("/api/") and _is_this_machine(name)
 
 
-async def _whole_body(receive: Receive) -> bytes | None:
-    """None for one that is too large. A client that leaves in the middle has sent what it has sent.
+class _Refused(Exception):  # noqa: N818 - ends a request, with this answer
+    def __init__(self, answer: Response) -> None:
+        super().__init__()
+        self.answer = answer
 
-    Raises TimeoutError.
+
+class _ClientGone(Exception):  # noqa: N818 - nobody to answer
+    pass
+
+
+async def _whole_body(receive: Receive) -> bytes:
+    """Nothing reads half a body: what a client that left had not said yet may have mattered.
+
+    Raises _Refused, _ClientGone.
     """
     body = b""
-    async with asyncio.timeout(BODY_SECONDS):
-        while True:
-            message = await receive()
-            body += bytes(message.get("body", b""))
-            if len(body) > MAX_BODY:
-                return None
-            if not message.get("more_body", False):
-                return body
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _ClientGone
+                body += bytes(message.get("body", b""))
+                if len(body) > MAX_BODY:
+                    raise _Refused(_too_large())
+                if not message.get("more_body", False):
+                    return body
+    except TimeoutError:
+        problem = Problem(HTTPStatus.REQUEST_TIMEOUT, "too_slow", "the body took too long")
+        raise _Refused(_said(problem)) from None
 
 
 def _given(body: bytes, receive: Receive) -> Receive:
@@ -134,10 +155,13 @@ def _given(body: bytes, receive: Receive) -> Receive:
     return given
 
 
-def _too_large() -> Problem:
-    return Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"a body may have {MAX_BODY // 1024} KiB at most"
-    )
+def _said(problem: Problem) -> Response:
+    return JSONResponse(problem.to_json(), problem.status, media_type=MEDIA_TYPE)
+
+
+def _too_large() -> Response:
+    text = f"a body may have {MAX_BODY // 1024} KiB at most"
+    return _said(Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", text))
 
 
 def _harden(headers: MutableHeaders, *, https: bool) -> None:
@@ -167,5 +191,5 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _is_loopback(name: str) -> bool:
-    return _is_address(name) and ipaddress.ip_address(name).is_loopback
+def _is_this_machine(name: str) -> bool:
+    return name == "localhost" or (_is_address(name) and ipaddress.ip_address(name).is_loopback)

@@ -72,6 +72,7 @@ class Reason(StrEnum):
     APPROVAL_EXPIRED = "approval_expired"
     APPROVAL_CANCELLED = "approval_cancelled"
     APPROVAL_RUNNING = "approval_running"
+    APPROVAL_USED = "approval_used"
     APPROVAL_UNKNOWN = "approval_unknown"
     APPROVAL_IMPOSSIBLE = "approval_impossible"
     TOO_MANY_APPROVALS = "too_many_approvals"

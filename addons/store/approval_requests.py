@@ -12,7 +12,7 @@ from addons.store import approval_records, approval_table
 from addons.store.approval_answers import forget_answers
 from addons.store.approval_expiry import expire_due, open_at
 from addons.store.approval_rows import SELECT
-from addons.store.approval_table import finish, live_by_digest, move, rows
+from addons.store.approval_table import finish, move, rows, standing
 from addons.store.audit_log import storable
 from addons.store.audit_record import AuditRecord, RecordKind
 from addons.store.changes import Applied, ChangeRefused, RefusedBecause
@@ -30,7 +30,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask for `approval`, or join the one that lives for the same digest; times and state are set here.
+    """Ask for `approval`, or join the one that there is for the same digest (see `approval_standing`, where
+    `window` is in seconds); times and state are set here.
 
     With `supersede`, pending requests of the same thread that no process holds a call for are cancelled.
     `process` is the name of the process that holds this call. Refused as TOO_MANY when the requester has
@@ -42,10 +43,11 @@ class Ask:
     most_pending: int
     supersede: bool = False
     process: str | None = None
+    window: float = 0.0
 
     def apply(self, connection: sqlite3.Connection) -> Applied[Asked]:
         _, expired = expire_due(connection, self.at)
-        live = live_by_digest(connection, self.approval.digest)
+        live = standing(connection, self.approval.digest, self.at.wall, self.window)
         if live is not None:
             self._hold(connection, live.approval.id)
             return Applied(Asked(live.approval, joined=True), expired)
@@ -75,7 +77,7 @@ class Ask:
         approval_table.insert(connection, fresh, pending)
         self._hold(connection, fresh.id)
         # One message a thread: those who were asked about the earlier one look at the same page.
-        enqueue(connection, fresh, "updated" if earlier else "requested", self.at.wall)
+        enqueue(connection, fresh, "updated" if self.supersede and earlier else "requested", self.at.wall)
         made = finish(connection, fresh, approval_records.requested(fresh))
         return Applied(Asked(fresh, joined=False), (*expired, *records, *made))
 

@@ -49,7 +49,7 @@ _TABLES = (
     )""",
     "CREATE UNIQUE INDEX IF NOT EXISTS approvals_version ON approvals (version)",
     f"CREATE UNIQUE INDEX IF NOT EXISTS approvals_live ON approvals (digest) WHERE state IN ({_LIVE})",
-    "CREATE INDEX IF NOT EXISTS approvals_ran ON approvals (digest, ran_at) WHERE ran_at IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS approvals_digest ON approvals (digest, id)",
     "CREATE INDEX IF NOT EXISTS approvals_thread ON approvals (thread, id)",
     "CREATE INDEX IF NOT EXISTS approvals_state ON approvals (state, id)",
     f"CREATE INDEX IF NOT EXISTS approvals_asked ON approvals (issuer, subject) WHERE {_IS_PENDING}",

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from addons.core.approvals.approval import Approval
-from addons.core.approvals.states import LIVE, Event, after
+from addons.core.approvals.states import Event, after
 from addons.store import approval_records
 from addons.store.approval_rows import (
     SELECT,
-    SELECT_WITH_PREVIEW,
     ApprovalUnreadable,
     Stored,
     fixed_to_json,
@@ -20,13 +19,13 @@ from addons.store.approval_rows import (
     stored,
     told_to_json,
 )
+from addons.store.approval_standing import STANDING, parameters
 from addons.store.audit_log import storable
 from addons.store.audit_record import AuditRecord
 from addons.store.changes import ChangeRefused, RefusedBecause
 from addons.store.moment import Deadline
 
 NEXT_VERSION = "(SELECT coalesce(max(version), 0) + 1 FROM approvals)"
-_LIVE_STATES = ", ".join(f"'{state}'" for state in sorted(LIVE))
 
 
 def rows(
@@ -46,13 +45,9 @@ def load(connection: sqlite3.Connection, approval: str) -> Stored:
     return _readable(found[0])
 
 
-def live_by_digest(connection: sqlite3.Connection, digest: str) -> Stored | None:
-    """With its preview. Raises `ChangeRefused`."""
-    found = rows(
-        connection,
-        f"{SELECT_WITH_PREVIEW} WHERE digest = ? AND state IN ({_LIVE_STATES})",
-        (digest,),
-    )
+def standing(connection: sqlite3.Connection, digest: str, at: float, window: float) -> Stored | None:
+    """What an identical call belongs to, with its preview. Raises `ChangeRefused`."""
+    found = rows(connection, STANDING, parameters(digest, at, window))
     return _readable(found[0]) if found else None
 
 

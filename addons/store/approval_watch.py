@@ -58,6 +58,7 @@ class ApprovalWatch:
         self._watched: dict[str, set[Watched]] = {}
         self._known: dict[str, Version | None] = {}
         self._seen: int | None = None
+        self._generation = 0  # grows with each approval that comes to be waited for
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -70,6 +71,7 @@ class ApprovalWatch:
         if approval not in self._watched:
             self._known[approval] = None
             self._seen = None  # look at it soon: it may change before the first look
+            self._generation += 1
         self._watched.setdefault(approval, set()).add(watched)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look())
@@ -89,22 +91,21 @@ class ApprovalWatch:
     async def _look(self) -> None:
         while self._watched:
             try:
-                found = await asyncio.to_thread(self._compare, tuple(self._watched))
+                known = self._generation
+                counter, found = await asyncio.to_thread(self._compare, tuple(self._watched), self._seen)
             except (AuditLogUnusable, sqlite3.Error, OSError) as error:
                 _log.warning("held calls can't hear of decisions for now: %s", error)
                 self._seen = None
             else:
                 self._wake(found)
+                if known == self._generation:  # else somebody came meanwhile, who was not looked at
+                    self._seen = counter
             await asyncio.sleep(self._interval)
 
-    def _compare(self, approvals: tuple[str, ...]) -> Mapping[str, Version]:
+    def _compare(self, approvals: tuple[str, ...], seen: int | None) -> tuple[int, Mapping[str, Version]]:
         """In a thread: how these are now, nothing where nobody has committed since the last look."""
         counter = self._counter()
-        if counter == self._seen:
-            return {}
-        found = self._states(approvals)
-        self._seen = counter
-        return found
+        return counter, {} if counter == seen else self._states(approvals)
 
     def _wake(self, found: Mapping[str, Version]) -> None:
         for approval, version in found.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -11,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from addons.core.approvals.approval import Approval, Person
-from addons.core.approvals.states import LIVE, State
+from addons.core.approvals.states import WAITING, State
 from addons.store.approval_answers import KeptAnswer, read_answer
 from addons.store.approval_rows import SELECT, SELECT_WITH_PREVIEW, ApprovalUnreadable, stored
 from addons.store.approval_schema import has_schema
+from addons.store.approval_standing import STANDING, parameters
 from addons.store.approval_table import rows
 from addons.store.audit_log import AuditLogUnusable, check_version, explain, lenient_text, storable
 from addons.store.audit_record import StoredRecord
@@ -22,7 +22,7 @@ from addons.store.audit_record import StoredRecord
 _log = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 3.0
-_LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE))
+_BUSY = ", ".join(f"'{state}'" for state in sorted(WAITING | {State.EXECUTING}))
 _AT_ONCE = 500  # ids a statement: SQLite bounds parameters
 
 
@@ -64,22 +64,12 @@ class Approvals:
         found = self._rows(f"{SELECT_WITH_PREVIEW} WHERE id = ?", (storable(approval),))
         return stored(found[0]).approval if found else None
 
-    def live_by_digest(self, digest: str) -> Approval | None:
-        """Give the one that an identical call belongs to, whole. Raises `ApprovalUnreadable`."""
-        found = self._rows(
-            f"{SELECT_WITH_PREVIEW} WHERE digest = ? AND state IN ({_LIVE})", (storable(digest),)
-        )
-        return stored(found[0]).approval if found else None
+    def standing(self, digest: str, at: float, window: float) -> Approval | None:
+        """Give the one that an identical call belongs to, whole; see `approval_standing`. Times in seconds.
 
-    def ran_by_digest(self, digest: str, since: float, until: float = math.inf) -> Approval | None:
-        """Give the newest whose call was answered after `since` and not after `until` (seconds since the
-        epoch). Raises `ApprovalUnreadable`.
+        Raises `ApprovalUnreadable`.
         """
-        found = self._rows(
-            f"{SELECT} WHERE digest = ? AND ran_at > ? AND ran_at <= ? AND state IN (?, ?) "
-            "ORDER BY ran_at DESC LIMIT 1",
-            (storable(digest), since, until, State.SUCCEEDED, State.FAILED),
-        )
+        found = self._rows(STANDING, parameters(digest, at, window))
         return stored(found[0]).approval if found else None
 
     def list(
@@ -124,6 +114,11 @@ class Approvals:
         found = self._rows("SELECT state, count(*) AS number FROM approvals GROUP BY state")
         known = {row["state"]: _number(row["number"]) for row in found}
         return {state: known.get(str(state), 0) for state in State}
+
+    def busy_states(self) -> frozenset[State]:
+        """Which states there are now that something may happen in by itself."""
+        found = self._rows(f"SELECT DISTINCT state FROM approvals WHERE state IN ({_BUSY})")  # noqa: S608 - constants
+        return frozenset(State(str(row["state"])) for row in found)
 
     def oldest_pending(self) -> float | None:
         """Since when the one waits that waits the longest, in seconds since the epoch."""
@@ -193,8 +188,10 @@ class Approvals:
             ),
         )
 
-    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> Sequence[dict[str, object]]:
-        return self._look([], lambda connection: rows(connection, sql, parameters))
+    def _rows(
+        self, sql: str, values: Sequence[object] | Mapping[str, object] = ()
+    ) -> Sequence[dict[str, object]]:
+        return self._look([], lambda connection: rows(connection, sql, values))
 
     def _look[T](self, nothing: T, look: Callable[[sqlite3.Connection], T]) -> T:
         with self._lock:

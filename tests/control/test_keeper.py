@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from addons.control.keeper import Keeper
 from addons.core.approvals.approval import Approval
 from addons.core.approvals.states import State
+from addons.store.approval_keeper import Keeper
 from addons.store.approval_runs import Consume
 from addons.store.journal import JournalUnavailable
 from addons.store.process_lock import ProcessLock

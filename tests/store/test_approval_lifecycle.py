@@ -123,7 +123,7 @@ class Lifecycle(RuleBasedStateMachine):
             return multiple()
         if asked.joined:
             assert asked.approval.id in self.known
-            assert asked.approval.state in LIVE
+            assert asked.approval.state in LIVE | {State.DENIED, State.EXPIRED}
             self.in_time(asked.approval)
             return multiple()
         assert sum(one.state is State.PENDING for one in self.known.values()) <= MOST

@@ -162,11 +162,11 @@ def test_what_ran_is_known_with_its_answer(
     ran = store.do(Ran(one.id, "c1", status, answer, SOON))
     assert (ran.state, ran.status, ran.ran_at, ran.executing_call) == (becomes, status, SOON.wall, "c1")
     assert reader.answer(one.id) == answer
-    found = reader.ran_by_digest("d1", SOON.wall - 1)
+    found = reader.standing("d1", SOON.wall + 59, 60.0)
     assert found is not None
     assert found.id == one.id
-    assert reader.ran_by_digest("d1", SOON.wall) is None
-    assert reader.ran_by_digest("d1", 0.0, SOON.wall - 1) is None  # of a future that a clock came back from
+    assert reader.standing("d1", SOON.wall + 60, 60.0) is None
+    assert reader.standing("d1", SOON.wall - 301, 9e9) is None  # of a future that a clock came back from
     assert store.last()["attributes"]["result"] == ("succeeded" if status < 400 else "failed")
     assert store.events()[-1] == "executed"
     for late in (Ran(one.id, "c1", 500, None, SOON), NotSent(one.id, "c1", SOON), Lost(one.id, "c1", SOON)):

@@ -172,7 +172,7 @@ def test_a_person_says_what_became_of_a_lost_call(store: Store, reader: Approval
     assert store.last()["attributes"]["ran"] is ran
     assert store.events()[-1] == "resolved"
     # Nobody has its answer, so it is given to nobody.
-    assert reader.ran_by_digest("d1", 0.0) is None
+    assert reader.standing("d1", SOON.wall, 60.0) is None
     assert store.ask("d1").id != one.id
 
 

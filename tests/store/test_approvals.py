@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from addons.core.approvals.states import State
-from addons.store.approval_requests import Ask
+from addons.store.approval_requests import Ask, ExpireDue
 from addons.store.approval_rows import ApprovalUnreadable
 from addons.store.approval_votes import VoteFor
 from addons.store.approvals import Approvals, Changed
@@ -20,8 +20,8 @@ from tests.store.approval_samples import ALICE, NEEDS, START, Store, approval, l
 
 def holds_nothing(reader: Approvals) -> None:
     assert reader.get("x") is None
-    assert reader.live_by_digest("x") is None
-    assert reader.ran_by_digest("x", 0.0) is None
+    assert reader.standing("x", 0.0, 60.0) is None
+    assert reader.busy_states() == frozenset()
     assert reader.list() == reader.thread("x") == reader.reviews_due() == []
     assert reader.history("x") == []
     assert reader.pending_of("x", "y") == reader.last_version() == 0
@@ -153,10 +153,31 @@ def test_the_one_that_waits_the_longest_is_known(store: Store, reader: Approvals
 
 
 def test_the_live_one_of_a_digest_is_whole(store: Store, reader: Approvals) -> None:
-    store.vote(store.ask("d1"), yes=False)
     one = store.ask("d1")
-    assert reader.live_by_digest("d1") == one
-    assert reader.live_by_digest("d2") is None
+    assert reader.standing("d1", START.wall, 60.0) == one
+    assert reader.standing("d2", START.wall, 60.0) is None
+
+
+def test_a_denial_stands_until_the_request_would_have_expired(store: Store, reader: Approvals) -> None:
+    """Who repeats the call hears of it, and asks nobody again."""
+    one = store.ask("d1")
+    store.vote(one, yes=False)
+    assert store.ask("d1").id == one.id
+    found = reader.standing("d1", one.pending_until - 1, 0.0)
+    assert found is not None
+    assert (found.id, found.state) == (one.id, State.DENIED)
+    assert reader.standing("d1", one.pending_until, 60.0) is None
+    assert reader.standing("d1", one.requested_at - 301, 60.0) is None  # a clock that was put back
+
+
+def test_an_end_by_time_is_told_for_a_moment(store: Store, reader: Approvals) -> None:
+    one = store.ask("d1")
+    store.do(ExpireDue(later(NEEDS.pending + 1)))
+    over = one.pending_until
+    found = reader.standing("d1", over + 59, 60.0)
+    assert found is not None
+    assert found.state is State.EXPIRED
+    assert reader.standing("d1", over + 60, 60.0) is None
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,9 @@ def basis(preview: Preview, fields_of_rules: Json) -> str:
     if not preview.was_read and not fields_of_rules:
         return ""
     before: list[Json] = [[one.path, one.before and print_of(one.before)] for one in preview.changes]
-    canonical = json.dumps([fields_of_rules, before], sort_keys=True, separators=(",", ":"))
+    # What is deleted has no fields that change: it stands by the name that it has.
+    named = preview.summary if preview.was_read and not preview.changes else ""
+    canonical = json.dumps([fields_of_rules, before, named], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -238,11 +238,12 @@ def test_what_rules_looked_at_may_not_change() -> None:
     assert basis_of(None, fields={"a": 1}) != basis_of(None, fields={"a": 2})
 
 
-def test_a_deletion_stands_on_what_rules_looked_at_and_on_its_being_there() -> None:
+def test_a_deletion_stands_on_its_name_on_what_rules_looked_at_and_on_its_being_there() -> None:
     def of(resource: Seen | Unreadable, fields: Json) -> str:
         return basis(preview("DeleteMonitor", PATH, b"", resource), fields)
 
-    assert of(Seen(MONITOR), {"a": 1}) == of(Seen(held(name="x")), {"a": 1}) != of(Seen(MONITOR), {"a": 2})
+    assert of(Seen(MONITOR), {"a": 1}) == of(Seen(held(priority=2)), {"a": 1}) != of(Seen(MONITOR), {"a": 2})
+    assert of(Seen(MONITOR), {}) != of(Seen(held(name="x")), {})
     assert of(Seen(MONITOR), {}) != of(Unreadable("Datadog answered 404"), {})
 
 

@@ -1,6 +1,6 @@
 """What must happen to approvals when nobody asks: time runs out, and calls of dead processes become unknown.
 
-Every control process does it, so that it doesn't depend on a gateway; doing it twice changes nothing.
+Every gateway and every control process does it, so that it depends on none; doing it twice changes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from addons.store.approval_requests import ExpireDue
 from addons.store.approval_runs import Recover
 from addons.store.approvals import Approvals
 from addons.store.audit_log import AuditLogUnusable
+from addons.store.audit_record import RecordRefused
 from addons.store.changes import ChangeRefused
 from addons.store.journal import Journal, JournalUnavailable
 from addons.store.moment import Moment
@@ -50,7 +51,7 @@ class Keeper:
             try:
                 await self.look(thorough=rounds % _THOROUGH == 0)
                 self._failing = False
-            except (JournalUnavailable, AuditLogUnusable, ChangeRefused) as error:
+            except (JournalUnavailable, AuditLogUnusable, ChangeRefused, RecordRefused) as error:
                 if not self._failing:
                     _log.warning("Approvals can't be looked after for now: %s", error)
                 self._failing = True
@@ -59,11 +60,12 @@ class Keeper:
 
     async def look(self, *, thorough: bool) -> None:
         """Raises JournalUnavailable, AuditLogUnusable, ChangeRefused."""
-        counts = await asyncio.to_thread(self._approvals.counts)
-        if thorough or any(counts[state] for state in WAITING):
+        busy = await asyncio.to_thread(self._approvals.busy_states)
+        if thorough or busy & WAITING:
             await self._journal.change(ExpireDue(self._now()))
-        if thorough or counts[State.EXECUTING]:
-            await self._journal.change(Recover(self._state, self._now()))
+        if thorough or State.EXECUTING in busy:
+            for approval in await self._journal.change(Recover(self._state, self._now())):
+                _log.warning("nobody can tell whether the call of the approval %s ran", approval)
         if thorough:
             await asyncio.to_thread(remove_dead, self._state)
             await self._journal.probe()  # so that /readyz knows when nothing can be written
