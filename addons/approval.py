@@ -21,7 +21,7 @@ from addons.answers import answer_here, refuse
 from addons.approval_answers import about, answered_again, refusal_of
 from addons.core.approvals.approval import Approval as Stored
 from addons.core.approvals.digest import DigestedCall, call_digest
-from addons.core.approvals.forwarded_headers import bound, kept
+from addons.core.approvals.forwarded_headers import SINGLE, bound, kept
 from addons.core.approvals.patience import wait_for
 from addons.core.approvals.states import State
 from addons.core.catalogue import makes_something_new
@@ -54,6 +54,19 @@ _TOO_MANY = Refusal(
     "too many calls of this identity wait for approval",
     "wait for those that are pending",
 )
+_TWICE = Refusal(
+    400,
+    Reason.MALFORMED_REQUEST,
+    "a header field that a person's yes is bound to is there twice",
+    "send Content-Type and Idempotency-Key once",
+)
+_NOT_NOW = Refusal(
+    429,
+    Reason.APPROVAL_PENDING,
+    "a person was asked to approve this call, and what they said can't be read now",
+    "repeat the same request",
+    retry_after=5.0,
+)
 _UNAVAILABLE = Refusal(
     503,
     Reason.APPROVALS_UNAVAILABLE,
@@ -68,12 +81,14 @@ class Surroundings:
 
     `draft` makes the approval that a new call asks for. `still_holds` looks whether what a person saw of the
     resource is so still. `decide_again` asks policy, `check_again` identity; `is_current` tells whether the
-    policy that was asked is still the one. `process` is this one's name.
+    policy that was asked is still the one. `count` counts the call against limits. `process` is this one's
+    name.
     """
 
     draft: Callable[[http.HTTPFlow, str], Awaitable[Stored | None]]
     still_holds: Callable[[http.HTTPFlow, Stored], Awaitable[bool]]
     decide_again: Callable[[http.HTTPFlow], Awaitable[bool]]
+    count: Callable[[http.HTTPFlow], Awaitable[bool]]
     check_again: Callable[[http.HTTPFlow], None]
     is_current: Callable[[Call], bool]
     is_draining: Callable[[], bool]
@@ -97,7 +112,7 @@ class Approval:
         self._watch = watch
         self._digest_key = digest_key
         self._holders = Counter[str]()
-        self._held_bytes = 0
+        self._held_bytes = Counter[tuple[str, str]]()  # by whose calls they are
         self._using: dict[str, str] = {}  # by approval, the call of this process that is about to use it
 
     @property
@@ -111,13 +126,19 @@ class Approval:
         if not _needs_somebody(call):
             call.permits.add(Stage.APPROVAL)
             return
+        if any(len(flow.request.headers.get_all(name.decode())) > 1 for name in SINGLE):
+            refuse(flow, call, _TWICE)
+            return
         deadline = monotonic() + self._patience(flow, call.decision)
         try:
             while call.refusal is None and Stage.APPROVAL not in call.permits:
                 await self._ask(flow, call, deadline)
         except (JournalUnavailable, AuditLogUnusable, ApprovalUnreadable, ChangeRefused) as error:
+            if call.refusal is not None:
+                return
             logger.error("a call was refused, because nobody can be asked: %s", error)  # noqa: TRY400 - no traceback
-            refuse(flow, call, _UNAVAILABLE)
+            # Once it is asked for, never a 5xx: clients repeat that blindly.
+            refuse(flow, call, _UNAVAILABLE if call.approval is None else _NOT_NOW)
 
     def response(self, flow: http.HTTPFlow) -> None:
         self._stop_using(flow)
@@ -151,7 +172,9 @@ class Approval:
         if approval is None or call.refusal is not None:
             return  # the client or the gateway leaves
         if approval.state is State.APPROVED and self._using.get(approval.id) == call.id:
-            await self._use(flow, call, approval)
+            whole = await asyncio.to_thread(self._approvals.get, approval.id)
+            if whole is not None:
+                await self._use(flow, call, whole)
             return
         if approval.state in {State.SUCCEEDED, State.FAILED}:
             answer = await asyncio.to_thread(self._approvals.answer, approval.id)
@@ -205,16 +228,14 @@ class Approval:
         if approval.state not in _OPEN:
             return approval
         size = len(call.body) + len(flow.request.raw_content or b"")
-        if self._held_bytes + size > self._settings.held_memory:
-            deadline = monotonic()  # it is asked for, and can't be held
-        async with self._holder(approval.id, size), self._watch.watching(approval.id) as watched:
+        if deadline <= monotonic() or not self._has_room(call, size):
+            return await self._looked_at(call, approval.id)
+        async with self._holder(call, approval.id, size), self._watch.watching(approval.id) as watched:
             changed = True
             while True:
                 if changed:
-                    found = await asyncio.to_thread(self._approvals.get, approval.id)
-                    if found is None:
-                        raise JournalUnavailable("An approval is gone from the store.", "Restore the store.")
-                    if found.state not in _OPEN or self._may_use(call, found):
+                    found = await self._looked_at(call, approval.id)
+                    if found.state not in _OPEN or self._using.get(found.id) == call.id:
                         return found
                 left = deadline - monotonic()
                 if left <= 0 or self._around.is_draining():
@@ -226,23 +247,38 @@ class Approval:
                     refuse(flow, call, _GONE)
                     return None
 
-    def _may_use(self, call: Call, approval: Stored) -> bool:
-        """One call of this process at a time goes on with a grant; the others wait for what becomes of it."""
-        if approval.state is not State.APPROVED:
-            return False
-        return self._using.setdefault(approval.id, call.id) == call.id
+    async def _looked_at(self, call: Call, approval: str) -> Stored:
+        """Look at it, without its preview.
+
+        Of the calls here that find a grant, one goes on; the others wait for what becomes of it.
+        """
+        found = await asyncio.to_thread(self._approvals.get, approval, preview=False)
+        if found is None:
+            raise JournalUnavailable("An approval is gone from the store.", "Restore the store.")
+        if found.state is State.APPROVED:
+            self._using.setdefault(approval, call.id)
+        return found
+
+    def _has_room(self, call: Call, size: int) -> bool:
+        """No identity takes more than half of the memory for held bodies from the others."""
+        memory = self._settings.held_memory
+        mine = self._held_bytes[_whose(call)]
+        return self._held_bytes.total() + size <= memory and (not mine or mine + size <= memory // 2)
 
     @asynccontextmanager
-    async def _holder(self, approval: str, size: int) -> AsyncIterator[None]:
+    async def _holder(self, call: Call, approval: str, size: int) -> AsyncIterator[None]:
         """Counts the call among those that wait, so that nothing supersedes what a client waits for."""
-        self._held_bytes += size
+        whose = _whose(call)
+        self._held_bytes[whose] += size
         self._holders[approval] += 1
         try:
             if self._holders[approval] == 1:
                 await self._journal.change(SetHolders(approval, self._around.process, 1))
             yield
         finally:
-            self._held_bytes -= size
+            self._held_bytes[whose] -= size
+            if not self._held_bytes[whose]:
+                del self._held_bytes[whose]
             self._holders[approval] -= 1
             if not self._holders[approval]:
                 del self._holders[approval]
@@ -257,12 +293,12 @@ class Approval:
         if await self._digest(flow, call) != approval.digest:
             # It would go out with another credential, and so is another request.
             self._give_up_use(call, approval.id)
-            if not _needs_somebody(call):
-                call.permits.add(Stage.APPROVAL)
+            await self._pass_if_free(flow, call)
             return
         if not await self._around.still_holds(flow, approval):
             if call.refusal is None:
                 await self._withdraw(call, approval.id)
+                await self._pass_if_free(flow, call)
             return
         if not self._around.is_current(call):
             return  # the policy changed meanwhile: once more
@@ -279,7 +315,10 @@ class Approval:
             if refused.reason is not RefusedBecause.NOT_WAITING:
                 raise
         self._give_up_use(call, approval)
-        if not _needs_somebody(call):
+
+    async def _pass_if_free(self, flow: http.HTTPFlow, call: Call) -> None:
+        """By the policy of now it may need nobody any more; then it counts as any call does."""
+        if not _needs_somebody(call) and await self._around.count(flow):
             call.permits.add(Stage.APPROVAL)
 
     def _give_up_use(self, call: Call, approval: str) -> None:
@@ -292,6 +331,10 @@ class Approval:
         if len(call.body) > _IN_THREAD:
             return await asyncio.to_thread(call_digest, self._digest_key, asked)
         return call_digest(self._digest_key, asked)
+
+
+def _whose(call: Call) -> tuple[str, str]:
+    return (call.principal.issuer, call.principal.subject) if call.principal is not None else ("", "")
 
 
 def _needs_somebody(call: Call) -> bool:

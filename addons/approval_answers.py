@@ -113,7 +113,8 @@ def answered_again(approval: Approval, kept: KeptAnswer) -> http.Response:
     """The answer of the run, as it was stored: redacted, and marked as not new."""
     fields = [field for field in kept.headers if field[0].lower() not in _NOT_REPEATED]
     fields.append((b"X-DDGate-Answered-Again", approval.id.encode()))
-    response = http.Response.make(kept.status, kept.content, http.Headers(fields))
+    response = http.Response.make(kept.status, b"", http.Headers(fields))
+    response.raw_content = kept.content  # as it travelled: still under its Content-Encoding
     response.data.reason = kept.reason
     response.headers["content-length"] = str(len(kept.content))
     return response

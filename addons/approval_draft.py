@@ -71,8 +71,10 @@ class Drafts:
     async def draft(self, flow: http.HTTPFlow, digest: str) -> Approval | None:
         """Make the approval that this call asks for; None where the call was refused."""
         call = flowstate.call_of(flow)
+        if not await self._count(flow):
+            return None
         sight = await self._sight(flow, call)
-        if sight is None or not await self._count(flow):
+        if sight is None:
             return None
         decision, principal, host, target = call.decision, call.principal, call.host, call.target
         if decision is None or decision.needs is None or not principal or not host or not target:

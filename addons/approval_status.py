@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 
@@ -35,9 +36,14 @@ logger = logging.getLogger(__name__)
 _OWN = "/.ddgate"
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _WAIT = re.compile(r"wait=([0-9]{1,4})", re.ASCII)
+_WAITING_AT_ONCE = 32  # of one identity
+_LOOK_AT_CLIENT = 0.25  # seconds between two looks whether the client is still there
 _REASON = "taken back by the agent"
 _UNAVAILABLE = Refusal(
     503, Reason.APPROVALS_UNAVAILABLE, "approvals can't be read now", "try again; nothing has changed"
+)
+_TOO_MANY = Refusal(
+    429, Reason.TOO_MANY_APPROVALS, "too many of this identity wait here", "ask without wait", retry_after=5.0
 )
 _METHODS = Refusal(
     405, Reason.MALFORMED_REQUEST, "an approval can be looked at (GET) or taken back (DELETE) here", ""
@@ -60,6 +66,7 @@ class ApprovalStatus:
         self._journal = journal
         self._longest_wait = longest_wait
         self._is_draining = is_draining
+        self._waiting = Counter[tuple[str, str]]()
 
     async def request(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
@@ -88,14 +95,24 @@ class ApprovalStatus:
             refuse(flow, call, _METHODS)
             return
         elif (wait := _WAIT.fullmatch(query)) is not None:
-            found = await self._awaited(flow, found, requester, min(float(wait[1]), self._longest_wait))
+            whose = (requester.issuer, requester.subject)
+            if self._waiting[whose] >= _WAITING_AT_ONCE:
+                refuse(flow, call, _TOO_MANY)
+                return
+            self._waiting[whose] += 1
+            try:
+                found = await self._awaited(flow, found, requester, min(float(wait[1]), self._longest_wait))
+            finally:
+                self._waiting[whose] -= 1
+                if not self._waiting[whose]:
+                    del self._waiting[whose]
         answer_here(flow, call, Reason.GATEWAY_ANSWERED, status_response(found))
 
     async def _own(self, approval_id: str, requester: Requester) -> Approval | None:
         """An approval of somebody else's is as unknown as none."""
         if not _ID.fullmatch(approval_id):
             return None
-        found = await asyncio.to_thread(self._approvals.get, approval_id)
+        found = await asyncio.to_thread(self._approvals.get, approval_id, preview=False)
         return found if found is not None and found.requester.is_same(requester) else None
 
     async def _cancelled(self, approval: Approval, requester: Requester) -> Approval:
@@ -114,11 +131,13 @@ class ApprovalStatus:
         """Wait while it is pending, as long as the client is there."""
         deadline = monotonic() + seconds
         async with self._watch.watching(approval.id) as watched:
+            found, changed = approval, True
             while True:
-                found = await self._own(approval.id, requester) or approval
+                if changed:
+                    found = await self._own(approval.id, requester) or approval
                 left = deadline - monotonic()
                 if found.state is not State.PENDING or left <= 0:
                     return found
                 if self._is_draining() or not flow.client_conn.connected:
                     return found
-                await watched.changed(min(left, 0.25))
+                changed = await watched.changed(min(left, _LOOK_AT_CLIENT))

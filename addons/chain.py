@@ -138,6 +138,7 @@ def _approval(  # noqa: PLR0913, PLR0917 - what it asks, as it asks it
         draft=drafts.draft,
         still_holds=drafts.still_holds,
         decide_again=policy.decide_again,
+        count=policy.count_against_limits,
         check_again=identity.check_again,
         is_current=policy.is_current,
         is_draining=is_draining,

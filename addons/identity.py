@@ -125,7 +125,8 @@ class Identity:
 
 def _intent(unverified_values: Sequence[str]) -> str | None:
     """What the agent says it is about: free text, shown to people and never relied on."""
-    return " ".join(" ".join(unverified_values).split())[:_MAX_INTENT] or None
+    text = " ".join(" ".join(unverified_values).split())[:_MAX_INTENT]
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") or None
 
 
 def _still_valid(principal: Principal | None, status: int) -> Refusal | None:

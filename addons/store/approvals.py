@@ -59,9 +59,10 @@ class Approvals:
         with self._lock:
             self._disconnect()
 
-    def get(self, approval: str) -> Approval | None:
-        """Give one whole. Raises `ApprovalUnreadable`."""
-        found = self._rows(f"{SELECT_WITH_PREVIEW} WHERE id = ?", (storable(approval),))
+    def get(self, approval: str, *, preview: bool = True) -> Approval | None:
+        """Give one; its preview, which may be large, only if asked. Raises `ApprovalUnreadable`."""
+        select = SELECT_WITH_PREVIEW if preview else SELECT
+        found = self._rows(f"{select} WHERE id = ?", (storable(approval),))
         return stored(found[0]).approval if found else None
 
     def standing(self, digest: str, at: float, window: float) -> Approval | None:

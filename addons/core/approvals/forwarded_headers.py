@@ -12,6 +12,8 @@ BOUND = frozenset(
         *(b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"),
         # the one parameter of a write that Datadog's API takes as a header of its own
         b"ti_vendor",
+        # datadog-ci's uploads say by it which of its commands they are
+        *(b"dd-evp-origin", b"dd-evp-origin-version"),
     }
 )
 """Fields that are part of the digest as they are."""
@@ -24,10 +26,11 @@ FORWARDED = BOUND | frozenset(
         *(b"content-length", b"transfer-encoding"),
         # what the client can read, and which client it is
         *(b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"user-agent"),
-        # datadog-ci's uploads say by it which of its commands they are
-        *(b"dd-evp-origin", b"dd-evp-origin-version"),
     }
 )
+SINGLE = frozenset({b"content-type", b"idempotency-key"})
+"""Fields that mean nothing certain when they are there twice."""
+
 _HARMLESS_CONNECTIONS = frozenset({b"close", b"keep-alive"})
 
 
