@@ -74,9 +74,9 @@ def test_another_ca_gets_another_leaf(tmp_path: Path) -> None:
 def test_an_edit_of_the_clients_acts_at_once(tmp_path: Path) -> None:
     clients = Clients(tmp_path)
     clients.make_if_absent()
-    assert clients.find("carol") is None
-    (tmp_path / "clients.json").write_text('{"carol": {"client_secret": "s", "groups": ["x"]}}')
-    found = clients.authenticated("carol", "s")
+    assert clients.find("dave") is None
+    (tmp_path / "clients.json").write_text('{"dave": {"client_secret": "s", "groups": ["x"]}}')
+    found = clients.authenticated("dave", "s")
     assert found is not None
     assert found.groups == ("x",)
-    assert clients.authenticated("carol", "t") is None
+    assert clients.authenticated("dave", "t") is None
