@@ -124,12 +124,20 @@ class AuditLog:
         self._connection = connection
         self._files = _inodes(path)
 
+    @property
+    def file(self) -> tuple[int, int]:
+        """Device and inode of the file."""
+        return self._files[0]
+
     @staticmethod
-    def open(path: Path, *, busy_seconds: float, create: bool) -> AuditLog:
+    def open(
+        path: Path, *, busy_seconds: float, create: bool, same_as: tuple[int, int] | None = None
+    ) -> AuditLog:
         """Open the log, and with `create` make it (mode 0600) where there is none.
 
-        Raises `AuditLogUnusable`. Without `create` a missing file is an error: a log that vanished under a
-        running gateway must not be followed by an empty one that looks whole.
+        Raises `AuditLogUnusable`. Without `create` a missing file is an error, and so is one that isn't the
+        `file` that `same_as` names: a log that vanished under a running gateway must not be followed by an
+        empty one that looks whole, nor by another that its write-ahead log happens to fill.
         """
         try:
             if not path.exists():
@@ -149,6 +157,8 @@ class AuditLog:
         except (OSError, sqlite3.Error) as error:
             raise explain(path, error) from None
         try:
+            if same_as is not None and _inode(path) != same_as:
+                raise _replaced(path)
             _prepare(path, connection)
             return AuditLog(path, connection)
         except (OSError, sqlite3.Error) as error:
@@ -273,10 +283,14 @@ class AuditLog:
     def _check_in_place(self) -> None:
         """SQLite goes on writing to a file that was deleted or replaced; such a commit is worth nothing."""
         if _inodes(self._path) != self._files:
-            raise AuditLogUnusable(
-                f"The audit log {self._path} was replaced or removed while in use.",
-                "Put the original file (and its -wal) back, or restart the gateway.",
-            )
+            raise _replaced(self._path)
+
+
+def _replaced(path: Path) -> AuditLogUnusable:
+    return AuditLogUnusable(
+        f"The audit log {path} was replaced or removed while in use.",
+        "Put the original file (and its -wal) back, or restart the gateway.",
+    )
 
 
 def explain(path: Path, error: OSError | sqlite3.Error) -> AuditLogUnusable:
@@ -349,8 +363,12 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def _inodes(path: Path) -> tuple[tuple[int, int], ...]:
-    wal = path.with_name(f"{path.name}-wal")
-    return tuple((found.st_dev, found.st_ino) for found in (path.stat(), wal.stat()))
+    return _inode(path), _inode(path.with_name(f"{path.name}-wal"))
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _values(record: AuditRecord, body: str) -> tuple[str | float | int | None, ...]:

@@ -242,11 +242,13 @@ class _Committer:
         self._recordings = recordings
         self._limits = limits
         self._log: AuditLog | None = None
+        self._file: tuple[int, int] | None = None  # the log's, from the first time it was opened
         self._segments = SegmentWriter(recordings, limits.segments)
 
     def open(self) -> None:
         try:
             self._log = AuditLog.open(self._database, busy_seconds=self._limits.busy_seconds, create=True)
+            self._file = self._log.file
             self._segments.check(thorough=True)
         except AuditLogUnusable as error:
             raise JournalUnavailable(error.what, error.remedy) from None
@@ -321,7 +323,9 @@ class _Committer:
 
     def _open_log(self) -> AuditLog:
         if self._log is None:
-            self._log = AuditLog.open(self._database, busy_seconds=self._limits.busy_seconds, create=False)
+            self._log = AuditLog.open(
+                self._database, busy_seconds=self._limits.busy_seconds, create=False, same_as=self._file
+            )
         return self._log
 
     def _write(self, flow: bytes | None) -> SegmentRef | JournalUnavailable | None:

@@ -168,7 +168,7 @@ async def test_a_log_that_is_gone_is_not_begun_anew_and_serves_again_when_back(
     assert done.indices[0] in {idx for idx, _ in rows(state.audit_log)}
 
 
-async def test_a_log_put_back_from_a_copy_is_opened_anew(
+async def test_a_copy_of_the_log_is_not_taken_for_it_until_a_restart(
     state: StateDir, journal: Journal, record: Make, rows: Rows
 ) -> None:
     await journal.append([record()])
@@ -176,9 +176,13 @@ async def test_a_log_put_back_from_a_copy_is_opened_anew(
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copy(state.audit_log, state.path / "copy")
     (state.path / "copy").rename(state.audit_log)
-    with pytest.raises(JournalUnavailable, match="replaced"):
-        await journal.append([record()])
-    done = await journal.append([record()])
+    for _ in range(2):  # it may lack what was acknowledged since it was made
+        with pytest.raises(JournalUnavailable, match="replaced"):
+            await journal.append([record()])
+    journal.close()
+    again = Journal.open(state)
+    done = await again.append([record()])
+    again.close()
     assert done.indices[0] in {idx for idx, _ in rows(state.audit_log)}
 
 
