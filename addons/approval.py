@@ -51,8 +51,8 @@ _GONE = Refusal(429, Reason.CLIENT_GONE, "the client left while its call was hel
 _TOO_MANY = Refusal(
     429,
     Reason.TOO_MANY_APPROVALS,
-    "too many calls of this identity wait for approval",
-    "wait for those that are pending",
+    "people were asked for too many calls of this identity: too many wait, or too many came in the last hour",
+    "wait for those that are pending, and ask for less",
 )
 _TWICE = Refusal(
     400,
@@ -188,7 +188,7 @@ class Approval:
         return await asyncio.to_thread(self._approvals.standing, digest, time(), self._settings.replay_window)
 
     async def _asked_for(self, flow: http.HTTPFlow, call: Call, digest: str) -> Stored | None:
-        if not _replaces(call) and await self._has_too_many(call):  # before any work is done for it
+        if await self._has_too_many(call):  # before any work is done for it
             refuse(flow, call, replace(_TOO_MANY, retry_after=self._settings.retry_after))
             return None
         draft = await self._around.draft(flow, digest)
@@ -201,6 +201,7 @@ class Approval:
             supersede=_replaces(call),
             process=self._around.process,
             window=self._settings.replay_window,
+            most_an_hour=self._settings.requests_per_hour,
         )
         try:
             asked = await self._journal.change(ask)
@@ -215,8 +216,10 @@ class Approval:
         principal = call.principal
         if principal is None:
             return True
-        pending = await asyncio.to_thread(self._approvals.pending_of, principal.issuer, principal.subject)
-        return pending >= self._settings.pending_per_principal
+        load = await asyncio.to_thread(self._approvals.load_of, principal.issuer, principal.subject, time())
+        if load.lately >= self._settings.requests_per_hour:
+            return True
+        return load.waiting >= self._settings.pending_per_principal and not _replaces(call)
 
     async def _held(
         self, flow: http.HTTPFlow, call: Call, approval: Stored, deadline: float

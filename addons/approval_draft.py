@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from mitmproxy import http
 
@@ -67,6 +68,8 @@ class Drafts:
         self._look = look
         self._count = count
         self._digest_key = digest_key
+        # One at a time is shown of each identity's calls: showing a large one takes a core for a while.
+        self._showing = WeakValueDictionary[tuple[str, str], asyncio.Lock]()
 
     async def draft(self, flow: http.HTTPFlow, digest: str) -> Approval | None:
         """Make the approval that this call asks for; None where the call was refused."""
@@ -137,13 +140,18 @@ class Drafts:
         asked = _preview_of(flow.request, call, masked, shown, fields)
         try:
             if len(masked.body or b"") > _IN_THREAD or isinstance(shown, Seen):
-                preview = await asyncio.to_thread(previews.make_preview, asked)
+                async with self._turn(call):
+                    preview = await asyncio.to_thread(previews.make_preview, asked)
             else:
                 preview = previews.make_preview(asked)
         except CannotPreview as cannot:
             refuse(flow, call, _impossible(call, cannot))
             return None
         return _Sight(preview, fields, masked.intent, hidden=looked is not None and _is_hidden(looked))
+
+    def _turn(self, call: Call) -> asyncio.Lock:
+        whose = (call.principal.issuer, call.principal.subject) if call.principal is not None else ("", "")
+        return self._showing.setdefault(whose, asyncio.Lock())
 
 
 def _basis(sight: _Sight, masks: Masks) -> str:

@@ -26,6 +26,8 @@ class Approvals(Section):
 
     pending_per_principal: Annotated[int, Field(ge=1, le=10_000)] = 20
     """More requests of one principal don't wait: they are answered 429."""
+    requests_per_hour: Annotated[int, Field(ge=1, le=100_000)] = 120
+    """More requests of one principal are asked of nobody: they are answered 429. Those taken back count."""
     held_memory: Annotated[Size, Field(gt=0)] = 64 * 1024**2
     """Of all bodies that are held at once, in one process."""
     default_wait: Annotated[Duration, Field(ge=0)] = 4.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from addons.core.approvals.approval import Approval, End, Person, Requester
 from addons.core.approvals.states import WAITING, Event, NoSuchTransition, State
 from addons.core.approvals.voting import VoteReason, VoteRefused, is_on_behalf_of
-from addons.store import approval_records, approval_table
+from addons.store import approval_load, approval_records, approval_table
 from addons.store.approval_answers import forget_answers
 from addons.store.approval_expiry import expire_due, open_at
 from addons.store.approval_rows import SELECT
@@ -35,7 +35,7 @@ class Ask:
 
     With `supersede`, pending requests of the same thread that no process holds a call for are cancelled.
     `process` is the name of the process that holds this call. Refused as TOO_MANY when the requester has
-    `most_pending` others that wait.
+    `most_pending` others that wait, or has asked `most_an_hour` times in the last one.
     """
 
     approval: Approval
@@ -44,6 +44,7 @@ class Ask:
     supersede: bool = False
     process: str | None = None
     window: float = 0.0
+    most_an_hour: int | None = None
 
     def apply(self, connection: sqlite3.Connection) -> Applied[Asked]:
         _, expired = expire_due(connection, self.at)
@@ -114,14 +115,17 @@ class Ask:
 
     def _check_room(self, connection: sqlite3.Connection) -> None:
         requester = self.approval.requester
-        ((waiting,),) = connection.execute(
-            "SELECT count(*) FROM approvals WHERE issuer = ? AND subject = ? AND state = ?",
-            (storable(requester.issuer), storable(requester.subject), State.PENDING),
-        ).fetchall()
-        if waiting >= self.most_pending:
+        whose = approval_load.parameters(requester.issuer, requester.subject, self.at.wall)
+        asked = approval_load.Load.of(rows(connection, approval_load.LOAD, whose)[0])
+        if asked.waiting >= self.most_pending:
             raise ChangeRefused(
                 RefusedBecause.TOO_MANY,
-                f"{waiting} requests of the same principal wait for approval already.",
+                f"{asked.waiting} requests of the same principal wait for approval already.",
+            )
+        if self.most_an_hour is not None and asked.lately >= self.most_an_hour:
+            raise ChangeRefused(
+                RefusedBecause.TOO_MANY,
+                f"the same principal has made {asked.lately} requests for approval in the last hour.",
             )
 
     def _hold(self, connection: sqlite3.Connection, approval: str) -> None:

@@ -53,6 +53,7 @@ _TABLES = (
     "CREATE INDEX IF NOT EXISTS approvals_thread ON approvals (thread, id)",
     "CREATE INDEX IF NOT EXISTS approvals_state ON approvals (state, id)",
     f"CREATE INDEX IF NOT EXISTS approvals_asked ON approvals (issuer, subject) WHERE {_IS_PENDING}",
+    "CREATE INDEX IF NOT EXISTS approvals_lately ON approvals (issuer, subject, requested_at)",
     "CREATE INDEX IF NOT EXISTS approvals_review ON approvals (review_due) WHERE review_due IS NOT NULL",
     """CREATE TABLE IF NOT EXISTS approval_holders (
         approval TEXT NOT NULL,

@@ -12,6 +12,8 @@ from pathlib import Path
 from addons.core.approvals.approval import Approval, Person
 from addons.core.approvals.states import WAITING, State
 from addons.store.approval_answers import KeptAnswer, read_answer
+from addons.store.approval_load import LOAD, Load
+from addons.store.approval_load import parameters as whose
 from addons.store.approval_rows import SELECT, SELECT_WITH_PREVIEW, ApprovalUnreadable, stored
 from addons.store.approval_schema import has_schema
 from addons.store.approval_standing import STANDING, parameters
@@ -103,12 +105,10 @@ class Approvals:
             self._rows(f"{select} WHERE thread = ? ORDER BY id DESC LIMIT ?", (storable(thread), limit))
         )
 
-    def pending_of(self, issuer: str, subject: str) -> int:
-        found = self._rows(
-            "SELECT count(*) AS number FROM approvals WHERE issuer = ? AND subject = ? AND state = ?",
-            (storable(issuer), storable(subject), State.PENDING),
-        )
-        return _number(found[0]["number"]) if found else 0
+    def load_of(self, issuer: str, subject: str, now: float) -> Load:
+        """How much this principal asks of people; `now` in seconds since the epoch."""
+        found = self._rows(LOAD, whose(issuer, subject, now))
+        return Load.of(found[0]) if found else Load(0, 0)
 
     def counts(self) -> Mapping[State, int]:
         """How many are in each state; every state is there."""

@@ -108,11 +108,25 @@ def test_a_principal_has_so_many_that_wait_and_no_more(store: Store, reader: App
         store.do(Ask(more, SOON, 3))
     assert refused.value.reason is RefusedBecause.TOO_MANY
     assert reader.get(more.id) is None
-    assert reader.pending_of("https://agents", "agent-1") == 3
+    assert reader.load_of("https://agents", "agent-1", SOON.wall).waiting == 3
     assert store.do(Ask(approval("d1"), SOON, 3)).joined  # joining is no more
     store.do(Ask(approval("theirs", thread="theirs", by=requester("agent-2")), SOON, 3))
     # What is over makes room, also if nobody has looked yet.
     store.do(Ask(more, later(NEEDS.pending), 3))
+
+
+def test_what_a_principal_asked_for_and_took_back_counts_for_an_hour(store: Store, reader: Approvals) -> None:
+    for number in range(3):
+        asked = store.do(Ask(approval(f"d{number}"), START, 20, most_an_hour=3)).approval
+        store.do(CancelAsRequester(asked.id, asked.requester, "not needed", START))
+    more = approval("more")
+    with pytest.raises(ChangeRefused) as refused:
+        store.do(Ask(more, SOON, 20, most_an_hour=3))
+    assert refused.value.reason is RefusedBecause.TOO_MANY
+    load = reader.load_of("https://agents", "agent-1", SOON.wall)
+    assert (load.waiting, load.lately) == (0, 3)
+    store.do(Ask(approval("theirs", by=requester("agent-2")), SOON, 20, most_an_hour=3))
+    store.do(Ask(more, later(3600.1), 20, most_an_hour=3))
 
 
 def test_the_newer_of_a_thread_supersedes_the_older(store: Store, reader: Approvals) -> None:
@@ -333,4 +347,4 @@ def test_names_that_are_no_unicode_are_kept_as_they_are(store: Store, reader: Ap
     found = reader.get(asked.id)
     assert found is not None
     assert found.requester == odd
-    assert reader.pending_of("https://agents", "agent\ud800") == 1
+    assert reader.load_of("https://agents", "agent\ud800", SOON.wall).waiting == 1

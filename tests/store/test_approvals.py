@@ -24,7 +24,7 @@ def holds_nothing(reader: Approvals) -> None:
     assert reader.busy_states() == frozenset()
     assert reader.list() == reader.thread("x") == reader.reviews_due() == []
     assert reader.history("x") == []
-    assert reader.pending_of("x", "y") == reader.last_version() == 0
+    assert reader.load_of("x", "y", 1.0).waiting == reader.last_version() == 0
     assert reader.counts() == dict.fromkeys(State, 0)
     assert reader.oldest_pending() is None
     assert reader.states(["x"]) == {}
