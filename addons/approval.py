@@ -164,11 +164,12 @@ class Approval:
         the call, or finds that it has to be asked anew.
         """
         digest = await self._digest(flow, call)
-        approval = await self._found(digest) or await self._asked_for(flow, call, digest)
+        found = await self._found(digest)
+        approval = found or await self._asked_for(flow, call, digest)
         if approval is None:
             return  # refused
         call.approval = approval.id
-        approval = await self._held(flow, call, approval, deadline)
+        approval = await self._held(flow, call, approval, deadline, is_new=found is None)
         if approval is None or call.refusal is not None:
             return  # the client or the gateway leaves
         if approval.state is State.APPROVED and self._using.get(approval.id) == call.id:
@@ -222,16 +223,19 @@ class Approval:
         return load.waiting >= self._settings.pending_per_principal and not _replaces(call)
 
     async def _held(
-        self, flow: http.HTTPFlow, call: Call, approval: Stored, deadline: float
+        self, flow: http.HTTPFlow, call: Call, approval: Stored, deadline: float, *, is_new: bool
     ) -> Stored | None:
         """Wait until the call can go on or never will, its client would give up, or the gateway is to stop.
 
-        None where the call was refused meanwhile: its client left, say.
+        None where the call was refused meanwhile: its client left, say. One that is new counts as held since
+        it was asked for, and here it ceases to.
         """
         if approval.state not in _OPEN:
             return approval
         size = len(call.body) + len(flow.request.raw_content or b"")
-        if deadline <= monotonic() or not self._has_room(call, size):
+        if not self._has_room(call, size):
+            deadline = monotonic()
+        if deadline <= monotonic() and not is_new:
             return await self._looked_at(call, approval.id)
         async with self._holder(call, approval.id, size), self._watch.watching(approval.id) as watched:
             changed = True
