@@ -34,9 +34,9 @@ from addons.store.approval_requests import Ask, SetHolders, Withdraw
 from addons.store.approval_rows import ApprovalUnreadable
 from addons.store.approval_watch import ApprovalWatch
 from addons.store.approvals import Approvals
-from addons.store.audit_log import AuditLogUnusable
 from addons.store.changes import ChangeRefused, RefusedBecause
 from addons.store.journal import Journal, JournalUnavailable
+from addons.store.log_problems import AuditLogUnusable
 from addons.store.moment import SLACK
 
 logger = logging.getLogger(__name__)

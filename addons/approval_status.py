@@ -27,9 +27,9 @@ from addons.store.approval_requests import CancelAsRequester
 from addons.store.approval_rows import ApprovalUnreadable
 from addons.store.approval_watch import ApprovalWatch
 from addons.store.approvals import Approvals
-from addons.store.audit_log import AuditLogUnusable
 from addons.store.changes import ChangeRefused
 from addons.store.journal import Journal, JournalUnavailable
+from addons.store.log_problems import AuditLogUnusable
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import time
 
@@ -48,6 +48,7 @@ _GRANT_GONE = Refusal(
     retry_after=1.0,
 )
 _MAX_KEPT_ANSWER = 1024 * 1024
+_END_FAILED = "its end could not be written down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,12 @@ class Audit:
             call.started,
             call.id,
             _facts(flow, call),
-            attributes={"request": _as_json(request), "credential": call.credential, **_verdict(call)},
+            attributes={
+                "request": _as_json(request),
+                "credential": call.credential,
+                "process": self._runs.process,
+                **_verdict(call),
+            },
         )
         if call.grant is not None and not flow.client_conn.connected:
             refuse(flow, call, _CLIENT_LEFT)  # its next identical call is executed for
@@ -186,14 +192,16 @@ class Audit:
         self, record: AuditRecord | None, flow: bytes | None, change: Change[object] | None
     ) -> None:
         """Append the record even where the change beside it comes too late: it was made already, or what it
-        is about went another way.
+        is about went another way. One that fails leaves a call of which nobody can tell whether it ran.
         """
         records = [record] if record is not None else []
-        if change is not None:
+        for each in _ways_to_end(change):
             try:
-                await self._journal.append(records, flow, change=change)
+                await self._journal.append(records, flow, change=each)
             except ChangeRefused as refused:
                 logger.warning("the end of an approved call is told without its approval: %s", refused)
+                if refused.reason is not RefusedBecause.FAILED:
+                    break
             else:
                 return
         if records:
@@ -238,6 +246,13 @@ class Audit:
         if (answer := call.stored_answer) is not None:
             attributes["response_digest"] = answer.digest
         return AuditRecord(RecordKind.OUTCOME, time(), call.id, _facts(flow, call), attributes=attributes)
+
+
+def _ways_to_end(change: Change[object] | None) -> Sequence[Change[object]]:
+    """The change, and what to do where it fails: an approval must not stay `executing` for ever."""
+    if isinstance(change, (approval_runs.Ran, approval_runs.NotSent)):
+        return (change, approval_runs.Lost(change.id, change.call, change.at, _END_FAILED))
+    return () if change is None else (change,)
 
 
 def _end_of(call: Call) -> str:
@@ -297,8 +312,8 @@ def _facts(flow: http.HTTPFlow, call: Call) -> CallFacts:
 
 
 def _verdict(call: Call) -> dict[str, Json]:
-    """What else the decision says: shadow rules, the verdict that observing withholds, limits, and what was
-    seen of the resource.
+    """What else the decision says: shadow rules, the verdict that observing withholds, limits, whether bodies
+    are left out of the record, and what was seen of the resource.
     """
     decision = call.decision
     said: dict[str, Json] = {}
@@ -317,6 +332,8 @@ def _verdict(call: Call) -> dict[str, Json]:
             "reason": withheld.reason.value,
             "rule": withheld.rule,
         }
+    if not call.stores_bodies:
+        said["record"] = decision.record.value
     if decision.limits:
         said["limits"] = [use.name for use in decision.limits]
     return said

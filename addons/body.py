@@ -41,6 +41,7 @@ class DecodedBody:
         except UndecodableBody:
             refuse(flow, call, _UNREADABLE)
             return
+        call.body_size = len(call.body)
         call.permits.add(Stage.BODY)
 
 

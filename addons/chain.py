@@ -20,7 +20,6 @@ from addons.answer_timeout import AnswerTimeout
 from addons.approval import Approval, Surroundings
 from addons.approval_draft import Drafts
 from addons.approval_status import ApprovalStatus
-from addons.approval_upkeep import ApprovalUpkeep
 from addons.audit import Audit, RunSettings
 from addons.body import DecodedBody
 from addons.core.config_sections import Listen
@@ -45,11 +44,13 @@ from addons.store.datadog_get import DatadogGet, GetLimits
 from addons.store.decider import Decider
 from addons.store.decision_worker import DecisionWorker
 from addons.store.dialling import Dialling
+from addons.store.log_keeper import LogKeeper, Retention
 from addons.store.policy_counts import PolicyCounts
 from addons.store.policy_files import checked, parse_texts
 from addons.store.target_cache import CacheLimits
 from addons.store.target_call import TargetCall
 from addons.store.target_reader import TargetReader
+from addons.upkeep import Upkeep
 from addons.upstream import Upstream
 
 _LONGEST_READ = 10.0  # seconds that a call may wait for the resource that its rules look at
@@ -98,8 +99,11 @@ def stages(runtime: Runtime) -> Sequence[object]:
         Listener(config.listen, runtime.base_dir),
         lifecycle,
         reload,
-        ApprovalUpkeep(
-            Keeper(runtime.state, runtime.journal, runtime.approvals, moment.now),
+        Upkeep(
+            [
+                Keeper(runtime.state, runtime.journal, runtime.approvals, moment.now).run,
+                LogKeeper(runtime.state, runtime.journal, _retention(runtime)).run,
+            ],
             runtime.approvals,
             runtime.process,
         ),
@@ -122,6 +126,10 @@ def stages(runtime: Runtime) -> Sequence[object]:
         AnswerTimeout(config.upstream.timeout),
         Release(),
     )
+
+
+def _retention(runtime: Runtime) -> Retention:
+    return Retention(runtime.config.audit.retention, runtime.config.recordings.retention)
 
 
 def _approval(  # noqa: PLR0913, PLR0917 - what it asks, as it asks it

@@ -19,6 +19,7 @@ from mitmproxy import connection, http
 from addons.core.hosts import DatadogHost
 from addons.core.model import Json, Operation, Principal, Refusal
 from addons.core.policy import Decision
+from addons.core.policy.request import Recording
 from addons.core.request_target import Target
 
 MAX_METHOD = 32  # of what is kept of one, which anyone can send at any length
@@ -59,9 +60,9 @@ class StoredMessage:
     """A request or answer as it may be stored and shown: every secret is masked.
 
     `target` is the masked path and query of a request. `length` is the body's as it travelled. `content` is
-    None where the body may not be stored. `digest` is `sha256:` of `content`, or, where there is none,
-    `hmac-sha256:` of the body under the installation's own key: a plain hash would let a short secret be
-    guessed back.
+    None where the body may not be stored, or its rule says `record: hash`. `digest` is `sha256:` of `content`
+    or, where there is none, `hmac-sha256:` of the body under the installation's own key: a plain hash would
+    let a short secret be guessed back.
     """
 
     headers: tuple[tuple[bytes, bytes], ...]
@@ -104,6 +105,7 @@ class Tunnel:
 class Call:
     """One CONNECT or one request on its way.
 
+    `body` is decoded, and masked once it is to be forwarded; `body_size` is that of what came, in bytes.
     `permits` and `clearances` collect the stages that let the request, and then the answer, pass;
     `head_passed` and `answer_head_passed` say that no stage failed over the head alone; `released`
     is set by the last addon alone, `head_sent` once the request's head was serialised for the upstream.
@@ -118,6 +120,7 @@ class Call:
     target: Target | None = None
     operation: Operation | None = None
     body: bytes = b""
+    body_size: int = 0
     discarded: int = 0  # bytes of a body that was not kept, because its head was refused
     decision: Decision | None = None
     resource: Json = None  # what was seen of the resource that the call is about, redacted
@@ -146,6 +149,18 @@ class Call:
     def is_open(self) -> bool:
         """Still on its way to a decision: no stage has refused it."""
         return self.refusal is None and not self.released
+
+    @property
+    def stores_bodies(self) -> bool:
+        """Whether its body, and its answer's, are stored. A rule's `record: hash` is for calls that it lets
+        pass by itself: what is refused, or people were asked about, is stored.
+        """
+        return (
+            self.decision is None
+            or self.decision.record is not Recording.HASH
+            or self.approval is not None
+            or self.refusal is not None
+        )
 
     @property
     def stages_missing(self) -> frozenset[Stage]:
@@ -277,6 +292,9 @@ def _call_facts(call: Call) -> dict[str, str | int | bool]:
         facts["ddgate.target"] = json.dumps(call.resource, separators=(",", ":"))
     if call.approval is not None:
         facts["ddgate.approval"] = call.approval
+    stored = call.stored_request
+    if stored is not None and stored.content is None and Stage.BODY in call.permits:
+        facts["ddgate.request_size"] = call.body_size  # decoded, as rules saw it; `length` may not be
     return facts
 
 

@@ -1,4 +1,7 @@
-"""Masks: always in what is stored and shown; in what is forwarded or answered, as the rule says."""
+"""Masks: always in what is stored and shown; in what is forwarded or answered, as the rule says.
+
+Where it says `record: hash` no body is stored, and so none is masked for that.
+"""
 
 from __future__ import annotations
 
@@ -183,7 +186,10 @@ class Redaction:
         if done.changed:
             call.answer_body = done.data
             await _replace_body(answer, done.data)
-        stored = await self._storable(answer, call.answer_body, _still_to_mask(masks, applied=masks))
+        if call.stores_bodies or not answer.raw_content:
+            stored = await self._storable(answer, call.answer_body, _still_to_mask(masks, applied=masks))
+        else:
+            stored = self._unstored(answer)
         call.stored_answer = replace(stored, findings=_together(stored.findings, done.findings))
         call.clearances.add(Stage.REDACTION)
 
@@ -214,12 +220,13 @@ class Redaction:
         if Stage.IDENTITY not in call.permits:
             return self._outline(request, call)
         url = self._scrub_target(_ascii(request.path))
-        if Stage.BODY in call.permits:
+        if Stage.BODY in call.permits and (call.stores_bodies or not request.raw_content):
             masks = call.decision.mask_forward if call.decision is not None else _NOTHING
             stored = await self._storable(request, call.body, _still_to_mask(masks, applied=applied))
         else:
-            # Refused before anyone read the body: its size and digest are enough, and cost no work.
-            stored = self._unstored(await self._storable(request, b"", _NOTHING), request)
+            # As its rule says, or it was refused before anyone read the body: size and digest are enough, and
+            # cost little.
+            stored = self._unstored(request)
             if call.discarded:
                 stored = replace(stored, length=stored.length + call.discarded, digest="")
         findings = _together(stored.findings, url.findings, call.forwarded_findings)
@@ -240,7 +247,7 @@ class Redaction:
             try:
                 done = await self._masked(masks, body, message)
             except (TooComplex, NotMaskable):
-                return self._unstored(StoredMessage(tuple(headers), None, len(raw), ""), message)
+                return self._unstored(message)
             findings = _together(findings, done.findings)
             if done.changed:
                 content = await _encoded(done.data, message)
@@ -267,10 +274,12 @@ class Redaction:
                 self._clean.add(field)
         return masked, findings
 
-    def _unstored(self, stored: StoredMessage, message: http.Message) -> StoredMessage:
-        mac = hmac.digest(self._digest_key, message.raw_content or b"", "sha256").hex()
-        headers = tuple(_without_digests(stored.headers))
-        return replace(stored, headers=headers, content=None, digest=f"hmac-sha256:{mac}")
+    def _unstored(self, message: http.Message) -> StoredMessage:
+        """A message whose body is not stored. Nothing was looked for in that, so nothing counts as found."""
+        raw = message.raw_content or b""
+        headers, findings = self._scrub_headers(message.headers.fields)
+        digest = f"hmac-sha256:{hmac.digest(self._digest_key, raw, 'sha256').hex()}"
+        return StoredMessage(tuple(_without_digests(headers)), None, len(raw), digest, findings=findings)
 
 
 def _ascii(target: str) -> str:

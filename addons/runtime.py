@@ -26,6 +26,7 @@ from addons.store.key_sets import KeySets
 from addons.store.limit_counters import LimitCounters
 from addons.store.policy_files import read_catalogue, read_policy
 from addons.store.process_lock import ProcessLock
+from addons.store.sealing import sealer_of
 from addons.store.segments import SegmentLimits
 from addons.store.state_dir import StateDir
 from addons.store.token_authority import TokenAuthority
@@ -97,6 +98,7 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
                     max_bytes=config.recordings.segment_size, max_seconds=config.recordings.segment_age
                 )
             ),
+            sealer=sealer_of(config, base, environment),
         ),
         limit_counters=LimitCounters.open(state),
         approvals=Approvals.open(state.audit_log),

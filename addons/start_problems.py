@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from addons.core.yaml_source import ProblemsError
-from addons.store.audit_log import AuditLogUnusable
 from addons.store.certificates import CertificateProblem
 from addons.store.credentials import CredentialProblem
 from addons.store.journal import JournalUnavailable
 from addons.store.limit_counters import CountersUnavailable
+from addons.store.log_problems import AuditLogUnusable
 from addons.store.state_dir import StateDirUnusable
 
 

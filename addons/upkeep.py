@@ -1,27 +1,36 @@
-"""Looks after approvals while the gateway runs, and keeps the lock by which others know that it does."""
+"""Does what must happen when nobody asks, while the gateway runs, and keeps the lock by which others know
+that it does.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 
-from addons.store.approval_keeper import Keeper
 from addons.store.approvals import Approvals
 from addons.store.process_lock import ProcessLock
 
 
-class ApprovalUpkeep:
-    def __init__(self, keeper: Keeper, approvals: Approvals, lock: ProcessLock) -> None:
-        self._keeper = keeper
+class Upkeep:
+    """Each of `keepers` runs until it is cancelled."""
+
+    def __init__(
+        self,
+        keepers: Sequence[Callable[[], Coroutine[None, None, None]]],
+        approvals: Approvals,
+        lock: ProcessLock,
+    ) -> None:
+        self._keepers = keepers
         self._approvals = approvals
         self._lock = lock
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def running(self) -> None:
-        self._task = asyncio.create_task(self._keeper.run())
+        self._tasks = [asyncio.create_task(keeper()) for keeper in self._keepers]
 
     def done(self) -> None:
         """After the journal is closed: until then this process may still end a call of its own."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
         self._approvals.close()
         self._lock.release()

@@ -17,7 +17,7 @@ from addons.core.catalogue import Catalogue
 from addons.core.model import Actor, Effect, Json, Principal, Reason, Refusal
 from addons.core.policy import Decision
 from addons.core.request_target import BadTarget, normalise
-from addons.flowstate import StoredMessage
+from addons.flowstate import Stage, StoredMessage
 from addons.recorder import Recorder
 from addons.store.segments import SegmentLimits, SegmentWriter
 
@@ -117,6 +117,8 @@ class CallMaker:
             )
         if made.refused is not None:
             call.refusal = Refusal(403, made.refused, "", rule=made.rule)
+        call.body_size = len(made.body)
+        call.permits.add(Stage.BODY)
         digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
         call.stored_request = StoredMessage(
             tuple(fields),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from mitmproxy import http
 
+from addons import flowstate
+from addons.answers import NOT_PERMITTED, refuse
 from addons.approval import Approval, Surroundings
 from addons.core.approvals.approval import Approval as Stored
 from addons.core.approvals.approval import CallAsked, Person
@@ -49,6 +52,7 @@ class Played:
     holds: bool = True
     draining: bool = False
     drafts: int = 0
+    then: Decision | None = None  # what policy says after somebody looked at the resource
     seen: list[str] = field(default_factory=list)
 
     async def draft(self, flow: http.HTTPFlow, digest: str) -> Stored | None:
@@ -77,7 +81,11 @@ class Played:
 
     async def still_holds(self, _flow: http.HTTPFlow, _approval: Stored) -> bool:
         self.seen.append("looked")
+        self.decision, self.then = self.then or self.decision, None
         return self.holds
+
+    def is_current(self, call: Call) -> bool:
+        return call.decision is self.decision
 
 
 @dataclass
@@ -109,17 +117,18 @@ async def make_place(tmp_path: Path) -> AsyncIterator[MakePlace]:
         play = played or Played()
 
         async def decide_again(flow: http.HTTPFlow) -> bool:
-            from addons import flowstate  # noqa: PLC0415 - where the stage itself finds it
-
-            flowstate.call_of(flow).decision = play.decision
-            return play.decision.effect is not Effect.DENY
+            call = flowstate.call_of(flow)
+            call.decision = play.decision
+            if play.decision.effect is Effect.DENY:
+                refuse(flow, call, NOT_PERMITTED)
+            return call.refusal is None
 
         around = Surroundings(
             draft=play.draft,
             still_holds=play.still_holds,
             decide_again=decide_again,
             check_again=lambda _flow: None,
-            is_current=lambda _call: True,
+            is_current=play.is_current,
             count=play.count,
             is_draining=lambda: play.draining,
             process="process",
@@ -305,6 +314,66 @@ async def test_held_bodies_add_up_and_are_given_back(make_place: MakePlace) -> N
     assert (call.refusal and call.refusal.reason) is Reason.APPROVAL_PENDING
 
 
+async def test_what_one_identity_holds_leaves_half_of_the_memory_to_others(make_place: MakePlace) -> None:
+    place = await make_place(held_memory="2000B", default_wait="30s")
+    mine = [asking(b"%d" % number + b" " * 150) for number in range(4)]
+    tasks = [asyncio.create_task(place.stage.request(flow)) for flow, _ in mine]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    flow, call = asking(b" " * 150)
+    call.principal = replace(PRINCIPAL, subject="another")
+    tasks.append(asyncio.create_task(place.stage.request(flow)))
+    async with asyncio.timeout(10):
+        while place.stage.holding < 4:  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.01)
+    place.played.draining = True
+    await asyncio.gather(*tasks)
+
+
+async def test_policy_that_changes_while_the_resource_is_looked_at_is_asked_again(
+    make_place: MakePlace,
+) -> None:
+    newer = replace(ASK, revision="sha256:3")
+    place = await make_place(Played(then=newer))
+    flow, call = asking()
+    held = asyncio.create_task(place.stage.request(flow))
+    await place.approve(await place.pending())
+    await held
+    assert call.grant is not None
+    assert call.decision is newer
+    assert place.played.seen == ["looked", "looked"]
+    assert place.played.drafts == 1
+
+
+async def test_a_denial_by_policy_while_the_resource_is_looked_at_beats_the_grant(
+    make_place: MakePlace,
+) -> None:
+    place = await make_place(Played(then=replace(ASK, effect=Effect.DENY)))
+    flow, call = asking()
+    held = asyncio.create_task(place.stage.request(flow))
+    await place.approve(await place.pending())
+    await held
+    assert call.refusal is NOT_PERMITTED
+    assert call.grant is None
+    assert Stage.APPROVAL not in call.permits
+
+
+async def test_i1_a_store_that_fails_once_somebody_was_asked_is_no_5xx(
+    make_place: MakePlace, tmp_path: Path
+) -> None:
+    """Clients repeat that blindly; what they hear has them repeat it in time."""
+    place = await make_place(default_wait="30s")
+    flow, call = asking()
+    held = asyncio.create_task(place.stage.request(flow))
+    await place.pending()
+    with sqlite3.connect(StateDir.open(tmp_path / "state").audit_log) as connection:
+        connection.execute("UPDATE approvals SET fixed = 'x', version = version + 1")
+    await held
+    assert call.refusal is not None
+    assert (call.refusal.status, call.refusal.reason) == (429, Reason.APPROVAL_PENDING)
+    assert call.refusal.retry_after == 5.0
+    assert Stage.APPROVAL not in call.permits
+
+
 async def test_i1_a_store_that_fails_refuses_the_call(make_place: MakePlace) -> None:
     place = await make_place()
     flow, call = asking()
@@ -317,8 +386,6 @@ async def test_i1_a_store_that_fails_refuses_the_call(make_place: MakePlace) -> 
 
 async def test_a_call_that_was_refused_while_it_was_held_stays_refused(make_place: MakePlace) -> None:
     """A drain does that."""
-    from addons.answers import NOT_PERMITTED, refuse  # noqa: PLC0415 - for this one
-
     place = await make_place()
     flow, call = asking()
     held = asyncio.create_task(place.stage.request(flow))

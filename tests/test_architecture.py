@@ -33,7 +33,7 @@ STAGES = (
     "approval",
     "approval_draft",
     "approval_status",
-    "approval_upkeep",
+    "upkeep",
     "credential",
     "redaction",
     "recorder",
@@ -62,11 +62,14 @@ PACKAGES = {
     "store": {"store", "core"},
     "control": {"control", "store", "core", "start_problems"},
     "inspector": {"inspector", "store", "core"},
+    "replaying": {"replaying", "store", "core"},
     "sidecar": {"sidecar", "core"},
     "sandbox": {"sandbox"},
+    "witness": {"witness", "store", "core"},
     # The command starts every process, the sandbox's among them.
     "cli": {
-        *("cli", "store", "core", "sidecar", "sandbox", "control", "inspector"),
+        *("cli", "store", "core", "sidecar", "sandbox", "control", "inspector", "replaying"),
+        "witness",
         *("gateway", "runtime", "start_problems", "upstream"),
     },
 }
@@ -239,7 +242,7 @@ def test_the_order_of_the_chain(tmp_path: Path) -> None:
         "Listener",
         "Lifecycle",
         "PolicyReload",
-        "ApprovalUpkeep",
+        "Upkeep",
         "Identity",
         "Destination",
         "ApprovalStatus",

@@ -81,7 +81,7 @@ def test_the_reference_has_every_variable_of_expressions() -> None:
 
 
 def _commands(text: str) -> set[tuple[str, str]]:
-    return set(re.findall(r"`(?:\./run\.sh|ddgate) (policy|audit|config) ([a-z]+)", text))
+    return set(re.findall(r"`(?:\./run\.sh|ddgate) (policy|audit|config) ([a-z]+(?:-[a-z]+)*)", text))
 
 
 def test_the_commands_in_the_readmes_are_there() -> None:

@@ -9,10 +9,15 @@ from typing import Annotated
 
 import typer
 
-from addons.cli import approvals, audit, config, policy
+from addons.cli import config, sessions, witness
 from addons.cli import run as run_command
+from addons.cli.approvals import command as approvals
+from addons.cli.audit import command as audit
 from addons.cli.errors import told_plainly
 from addons.cli.options import DEFAULT_STATE_DIR, PROJECT_ROOT, StateDirOption
+from addons.cli.policy import command as policy
+from addons.cli.recordings import command as recordings
+from addons.cli.replay import command as replay_command
 
 app = typer.Typer(
     name="ddgate",
@@ -25,7 +30,11 @@ app = typer.Typer(
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(recordings.app, name="recordings")
+app.add_typer(sessions.app, name="sessions")
 app.add_typer(config.app, name="config")
+app.add_typer(witness.app, name="witness")
+app.command("replay")(replay_command.replay)
 app.command("run", context_settings=run_command.CONTEXT_SETTINGS)(run_command.run)
 
 ConfigOption = Annotated[
@@ -102,6 +111,7 @@ def inspector(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOpti
     from addons.inspector.main import InspectorRefused, run_inspector  # noqa: PLC0415 - as above
     from addons.start_problems import GatewayProblem  # noqa: PLC0415 - as above
     from addons.store.config_file import read_config  # noqa: PLC0415 - as above
+    from addons.store.sealing import keys_of  # noqa: PLC0415 - as above
     from addons.store.state_dir import StateDir  # noqa: PLC0415 - as above
 
     die_with_parent()
@@ -111,7 +121,14 @@ def inspector(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOpti
         place = loaded.config.inspector
         password = directory.inspector_password()
         try:
-            run_inspector(directory.recordings, place.host, place.port, password, lambda _url: None)
+            run_inspector(
+                directory.recordings,
+                place.host,
+                place.port,
+                password,
+                lambda _url: None,
+                keys=keys_of(loaded.config, loaded.base_dir, os.environ),
+            )
         except InspectorRefused as refused:
             raise GatewayProblem(str(refused)) from None
 
@@ -119,7 +136,7 @@ def inspector(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOpti
 @app.command()
 def demo(*, stay: StayOption = False) -> None:
     """See the whole story in a minute: on a sandbox of its own, which it removes again."""
-    from addons.cli.demo import tell  # noqa: PLC0415 - as above
+    from addons.cli.demo.command import tell  # noqa: PLC0415 - as above
 
     with told_plainly():
         tell(stay=stay)

@@ -20,8 +20,8 @@ from addons.control.parts import ControlParts
 from addons.control.people import NotAPerson
 from addons.control.problems import MEDIA_TYPE, Problem, ProblemError
 from addons.control.sessions import SessionsUnavailable
-from addons.store.audit_log import AuditLogUnusable
 from addons.store.journal import JournalUnavailable
+from addons.store.log_problems import AuditLogUnusable
 
 API_PREFIX = "/api/"
 _SPECIFICATION = "/openapi.json"

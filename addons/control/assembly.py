@@ -15,6 +15,7 @@ from addons.control.parts import ControlParts
 from addons.control.people import People
 from addons.control.public_url import PublicUrl
 from addons.control.sessions import Sessions
+from addons.control.witnessing import Witnessing
 from addons.core.config_approvals import Login
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.mask import MASK_KEY, UNREAD, Masker
@@ -27,6 +28,7 @@ from addons.store.credentials import SecretReader, SecretSource, text_secret
 from addons.store.journal import Journal, JournalLimits
 from addons.store.key_set_fetch import IssuerSettings
 from addons.store.key_sets import KeySets
+from addons.store.log_keeper import LogKeeper
 from addons.store.moment import Moment
 from addons.store.segments import SegmentLimits
 from addons.store.state_dir import StateDir
@@ -42,6 +44,7 @@ class Control:
     parts: ControlParts
     key_sets: KeySets
     keeper: Keeper
+    log_keeper: LogKeeper
 
     def close(self) -> None:
         """Blocks until what is being written is written."""
@@ -93,9 +96,12 @@ def assemble(
             public=public,
             now=now,
             scrub=_scrubber(state),
+            witnessing=Witnessing(config.audit.witnesses, loaded.base_dir, state, journal),
         )
         undo.pop_all()
-    return Control(parts, identity.key_sets, Keeper(state, journal, approvals, now))
+    return Control(
+        parts, identity.key_sets, Keeper(state, journal, approvals, now), LogKeeper(state, journal)
+    )
 
 
 def _scrubber(state: StateDir) -> Callable[[str], str]:

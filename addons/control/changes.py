@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from addons.store.approvals import Approvals
-from addons.store.audit_log import AuditLogUnusable
+from addons.store.log_problems import AuditLogUnusable
 
 PACE = 0.1
 """Seconds between two looks."""

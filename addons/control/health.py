@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from addons.control.metrics import CONTENT_TYPE, read_approval_figures, render
 from addons.control.parts import ControlParts
-from addons.store.audit_log import AuditLogUnusable
 from addons.store.gateway_status import STALE_AFTER, GatewayStatus, read_statuses
+from addons.store.log_problems import AuditLogUnusable
 from addons.store.outbox import Outbox
 
 PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -59,7 +59,10 @@ def _control(parts: ControlParts) -> dict[str, object]:
     """Of this process itself: votes can't be taken while it can't write."""
     failure = parts.journal.failure()
     problems = {} if failure is None else {"audit": str(failure)}
+    problems |= {f"witness {name}": said for name, said in parts.witnessing.problems().items()}
     warnings: dict[str, list[str]] = {}
+    if lacking := parts.witnessing.warnings():
+        warnings["witnesses"] = [f"{name}: {said}" for name, said in lacking.items()]
     login = parts.login
     if login is None:
         told = "nobody can decide on approvals: set control.login, or let no rule require approval"

@@ -24,8 +24,8 @@ from addons.control.messages_receivers import Address, Receiver, Unsendable, mak
 from addons.control.parts import ControlParts
 from addons.core.approvals.messages.events import MessageEvent
 from addons.core.approvals.messages.told import tell
-from addons.store.audit_log import AuditLogUnusable
 from addons.store.issuer_http import FetchFailed, FetchLimits, issuer_client
+from addons.store.log_problems import AuditLogUnusable
 from addons.store.outbox import Delivery, Outbox, Target
 
 _log = logging.getLogger(__name__)

@@ -63,6 +63,8 @@ async def _serve(control: Control, listener: socket.socket) -> None:
         "keys": control.key_sets.run,
         "changes": parts.feed.run,
         "time limits": control.keeper.run,
+        "the audit log": control.log_keeper.run,
+        "witnesses": parts.witnessing.run,
         "messages": lambda: Sender.of(parts).run(),
     }
     running = [asyncio.create_task(_kept_alive(name, run), name=name) for name, run in tasks.items()]

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from addons.core import hosts
 from addons.core.config_approvals import Approvals, Control
+from addons.core.config_audit import Audit
 from addons.core.config_environment import with_environment
 from addons.core.config_sections import (
     Credential,
@@ -58,6 +59,7 @@ class Config(Section):
     upstream: Upstream = Upstream()
     limits: Limits = Limits()
     recordings: Recordings = Recordings()
+    audit: Audit = Audit()
     approvals: Approvals = Approvals()
     drain: Annotated[Duration, Field(ge=0)] = 10.0
     """After SIGTERM, how long running calls may take to end."""

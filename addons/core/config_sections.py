@@ -321,6 +321,12 @@ class Recordings(Section):
 
     segment_size: Annotated[Size, Field(ge=64 * 1024)] = 64 * 1024**2
     segment_age: Annotated[Duration, Field(ge=1)] = 3600.0
+    retention: Annotated[Duration, Field(ge=86400)] | None = None
+    """How long complete segments stay; without it, for ever."""
+    encryption_key: Secret | None = None
+    """Seal what is recorded from now on with this key: 32 bytes, as 64 hexadecimal digits or base64."""
+    old_encryption_keys: tuple[Secret, ...] = ()
+    """Keys that were used before, for reading what was sealed with them."""
 
 
 class Log(Section):

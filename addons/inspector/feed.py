@@ -13,6 +13,7 @@ from mitmproxy import exceptions, flow
 from mitmproxy import io as flow_io
 from mitmproxy.addons.view import View
 
+from addons.store.sealing import NO_KEYS, SealKeys
 from addons.store.segment_reader import SegmentFollower
 
 _log = logging.getLogger(__name__)
@@ -44,8 +45,8 @@ class FeedLimits:
 class Feed:
     """Follows every segment in a directory and mirrors the flows in `view`."""
 
-    def __init__(self, recordings: Path, view: View, limits: FeedLimits) -> None:
-        self._follower = SegmentFollower(recordings, newest=limits.max_flows)
+    def __init__(self, recordings: Path, view: View, limits: FeedLimits, keys: SealKeys = NO_KEYS) -> None:
+        self._follower = SegmentFollower(recordings, newest=limits.max_flows, keys=keys)
         self._view = view
         self._limits = limits
         self._sizes: OrderedDict[str, int] = OrderedDict()  # flow id -> bytes, oldest first

@@ -9,13 +9,18 @@ import argparse
 import asyncio
 import ipaddress
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from addons.core.yaml_source import ProblemsError
 from addons.inspector.feed import FeedLimits
 from addons.inspector.master import InspectorMaster
+from addons.store.config_file import read_config
+from addons.store.credentials import CredentialProblem
+from addons.store.sealing import NO_KEYS, SealKeys, keys_of
 from addons.store.state_dir import StateDir, StateDirUnusable, read_password
 
 DEFAULT_PORT = 8081
@@ -25,21 +30,31 @@ class InspectorRefused(Exception):  # noqa: N818 - named after what happened, as
     """The inspector doesn't start like this; the text says why and what to do."""
 
 
-def run_inspector(
-    recordings: Path, host: str, port: int, password: str, ready: Callable[[str], None]
+def run_inspector(  # noqa: PLR0913 - what one process is told at its start
+    recordings: Path,
+    host: str,
+    port: int,
+    password: str,
+    ready: Callable[[str], None],
+    *,
+    keys: SealKeys = NO_KEYS,
 ) -> None:
     """Serve until SIGTERM or SIGINT. `ready` is called with the URL, once it answers; `port` 0 is any.
 
-    `recordings` need not exist yet. Raises `InspectorRefused` for a host that isn't loopback, an empty
-    password, or a port that can't be had.
+    `recordings` need not exist yet; `keys` are for those that are sealed.
+
+    Raises `InspectorRefused` for a host that isn't loopback, an empty password, or a port that can't be had.
     """
     if not password:
         raise InspectorRefused("The inspector doesn't run without a password.")
-    asyncio.run(_serve(recordings, _loopback(host), port, password, ready))
+    host = _loopback(host)
+    asyncio.run(_serve(lambda: InspectorMaster(recordings, password, FeedLimits(), keys), host, port, ready))
 
 
-async def _serve(recordings: Path, host: str, port: int, password: str, ready: Callable[[str], None]) -> None:
-    master = InspectorMaster(recordings, password, FeedLimits())
+async def _serve(
+    make: Callable[[], InspectorMaster], host: str, port: int, ready: Callable[[str], None]
+) -> None:
+    master = make()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, master.shutdown)
@@ -67,6 +82,11 @@ def _loopback(host: str) -> str:
     return str(address)
 
 
+def _keys(config_path: Path) -> SealKeys:
+    loaded = read_config(config_path, os.environ)
+    return keys_of(loaded.config, loaded.base_dir, os.environ)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="inspector", description="Shows recordings in mitmweb's pages.")
@@ -75,6 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--recordings", type=Path, help="recordings, where the rest of the state isn't readable"
     )
     parser.add_argument("--password-file", type=Path, help="file of mode 0600 with the password")
+    parser.add_argument("--config", type=Path, help="the configuration, where recordings are sealed")
     parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 or ::1")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     given = parser.parse_args(arguments)
@@ -95,8 +116,9 @@ def main(arguments: list[str] | None = None) -> int:
             given.port,
             password,
             lambda url: print(f"inspector: {url} (its password is in {password_file})", flush=True),  # noqa: T201
+            keys=NO_KEYS if given.config is None else _keys(given.config),
         )
-    except (InspectorRefused, StateDirUnusable) as error:
+    except (InspectorRefused, StateDirUnusable, ProblemsError, CredentialProblem) as error:
         sys.stderr.write(f"inspector: {error}\n")
         return 1
     return 0

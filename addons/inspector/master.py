@@ -16,6 +16,7 @@ from mitmproxy.tools.web import app as mitmweb
 
 from addons.inspector.feed import Feed, FeedLimits
 from addons.inspector.web import InspectorApplication
+from addons.store.sealing import NO_KEYS, SealKeys
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class InspectorMaster(mitmproxy_master.Master):
     theirs exists. Make it in a running event loop.
     """
 
-    def __init__(self, recordings: Path, password: str, limits: FeedLimits) -> None:
+    def __init__(self, recordings: Path, password: str, limits: FeedLimits, keys: SealKeys = NO_KEYS) -> None:
         super().__init__(options.Options(), with_termlog=False)
         self.view = view.View()
         self.view.sig_view_add.connect(self._added)
@@ -40,7 +41,7 @@ class InspectorMaster(mitmproxy_master.Master):
         self.events.sig_add.connect(self._logged)
         self.addons.add(core.Core(), self.view, self.events)
         self.app = InspectorApplication(self, password)
-        self._feed = Feed(recordings, self.view, limits)
+        self._feed = Feed(recordings, self.view, limits, keys)
         self._server = tornado.httpserver.HTTPServer(self.app, max_buffer_size=_LARGEST_REQUEST)
 
     def listen(self, host: str, port: int) -> int:

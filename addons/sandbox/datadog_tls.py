@@ -55,16 +55,16 @@ class _Pair:
     key: ec.EllipticCurvePrivateKey
 
 
-def server_context(directory: Path) -> ssl.SSLContext:
+def server_context(directory: Path, ca_name: str = CA_NAME) -> ssl.SSLContext:
     """Make a TLS context with a leaf for HOSTS, HTTP/1.1 only.
 
     CA and leaf are kept in `directory`, and made anew where they are absent or near their end. Raises
-    SandboxError where they can't be read.
+    SandboxError where they can't be read. Another `ca_name` is for a stand-in that is no sandbox.
     """
     now = dt.datetime.now(dt.UTC)
     ca = _read(directory / CA_FILE, directory / "sandbox-ca.key")
     if ca is None or _is_near_end(ca, now + dt.timedelta(days=_LEAF_DAYS)):
-        ca = _make_ca(now)
+        ca = _make_ca(now, ca_name)
         write_private(directory / "sandbox-ca.key", _key_pem(ca))
         write_private(directory / CA_FILE, _certificate_pem(ca))
         (directory / CA_FILE).chmod(0o644)  # public: clients under other users read it
@@ -108,9 +108,9 @@ def _serves(leaf: _Pair, ca: _Pair) -> bool:
     return authority.key_identifier == expected and set(names.get_values_for_type(x509.DNSName)) == set(HOSTS)
 
 
-def _make_ca(now: dt.datetime) -> _Pair:
+def _make_ca(now: dt.datetime, ca_name: str) -> _Pair:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, CA_NAME)])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ca_name)])
     # RFC 5280, section 4.2.1.10: a stolen sandbox key signs for nothing but these names.
     domains = sorted({host.removeprefix("*.") for host in (*SITES, *_OTHER_HOSTS)})
     permitted: list[x509.GeneralName] = [x509.DNSName(domain) for domain in domains]

@@ -13,10 +13,10 @@ from addons.core.approvals.states import WAITING, State
 from addons.store.approval_requests import ExpireDue
 from addons.store.approval_runs import Recover
 from addons.store.approvals import Approvals
-from addons.store.audit_log import AuditLogUnusable
 from addons.store.audit_record import RecordRefused
 from addons.store.changes import ChangeRefused
 from addons.store.journal import Journal, JournalUnavailable
+from addons.store.log_problems import AuditLogUnusable
 from addons.store.moment import Moment
 from addons.store.process_lock import remove_dead
 from addons.store.state_dir import StateDir

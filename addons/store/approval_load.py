@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from addons.core.approvals.states import State
-from addons.store.audit_log import storable
+from addons.store.sqlite_text import storable
 
 _HOUR = 3600.0  # seconds
 

@@ -13,11 +13,11 @@ from addons.store.approval_answers import forget_answers
 from addons.store.approval_expiry import expire_due, open_at
 from addons.store.approval_rows import SELECT
 from addons.store.approval_table import finish, move, rows, standing
-from addons.store.audit_log import storable
 from addons.store.audit_record import AuditRecord, RecordKind
 from addons.store.changes import Applied, ChangeRefused, RefusedBecause
 from addons.store.moment import Deadline, Moment
 from addons.store.outbox import enqueue
+from addons.store.sqlite_text import storable
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from addons.store.approval_answers import KeptAnswer, keep_answer
 from addons.store.approval_expiry import GRANT_HOLDS, clocks, end_unreadable
 from addons.store.approval_rows import SELECT, ApprovalUnreadable, stored
 from addons.store.approval_table import NEXT_VERSION, finish, load, move, rows
-from addons.store.audit_log import storable
 from addons.store.audit_record import AuditRecord, CallFacts, RecordKind
 from addons.store.changes import Applied, ChangeRefused, RefusedBecause
 from addons.store.moment import Moment
 from addons.store.outbox import enqueue
 from addons.store.process_lock import is_dead
+from addons.store.sqlite_text import storable
 from addons.store.state_dir import StateDir
 
 _FIRST_FAILURE = 400

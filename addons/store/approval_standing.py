@@ -1,5 +1,6 @@
 """Which approval a call belongs to that is made once more: one that lives; one that ran a moment ago, whose
-answer is given again; one that was denied, until its time would have been over; one that expired just now.
+answer is given again; one that was denied, until its time, or that of its grant, has been over for a moment;
+one that expired just now.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from collections.abc import Mapping
 
 from addons.core.approvals.states import LIVE, State
 from addons.store.approval_rows import SELECT_WITH_PREVIEW
-from addons.store.audit_log import storable
 from addons.store.moment import SLACK
+from addons.store.sqlite_text import storable
 
 _LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE))
 _OVER = "max(pending_until, coalesce(grant_until, 0))"
@@ -18,11 +19,11 @@ _OVER = "max(pending_until, coalesce(grant_until, 0))"
 STANDING = f"""{SELECT_WITH_PREVIEW} WHERE digest = :digest AND (
     state IN ({_LIVE})
     OR (state IN ('{State.SUCCEEDED}', '{State.FAILED}') AND ran_at > :since AND ran_at <= :latest)
-    OR (state = '{State.DENIED}' AND pending_until > :now AND requested_at <= :latest)
+    OR (state = '{State.DENIED}' AND {_OVER} > :since AND requested_at <= :latest)
     OR (state = '{State.EXPIRED}' AND {_OVER} > :since AND {_OVER} <= :latest)
 ) ORDER BY id DESC LIMIT 1"""
 
 
 def parameters(digest: str, at: float, window: float) -> Mapping[str, object]:
     """`at` is now, in seconds since the epoch; `window` how long an end still counts, in seconds."""
-    return {"digest": storable(digest), "now": at, "since": at - window, "latest": at + SLACK}
+    return {"digest": storable(digest), "since": at - window, "latest": at + SLACK}

@@ -20,10 +20,10 @@ from addons.store.approval_rows import (
     told_to_json,
 )
 from addons.store.approval_standing import STANDING, parameters
-from addons.store.audit_log import storable
 from addons.store.audit_record import AuditRecord
 from addons.store.changes import ChangeRefused, RefusedBecause
 from addons.store.moment import Deadline
+from addons.store.sqlite_text import storable
 
 NEXT_VERSION = "(SELECT coalesce(max(version), 0) + 1 FROM approvals)"
 

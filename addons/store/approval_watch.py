@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from addons.store.audit_log import AuditLogUnusable
+from addons.store.log_problems import AuditLogUnusable
 
 _log = logging.getLogger(__name__)
 

@@ -18,8 +18,10 @@ from addons.store.approval_rows import SELECT, SELECT_WITH_PREVIEW, ApprovalUnre
 from addons.store.approval_schema import has_schema
 from addons.store.approval_standing import STANDING, parameters
 from addons.store.approval_table import rows
-from addons.store.audit_log import AuditLogUnusable, check_version, explain, lenient_text, storable
 from addons.store.audit_record import StoredRecord
+from addons.store.log_problems import AuditLogUnusable, explain
+from addons.store.log_schema import check_version
+from addons.store.sqlite_text import lenient_text, storable
 
 _log = logging.getLogger(__name__)
 

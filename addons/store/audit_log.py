@@ -1,88 +1,45 @@
 """The audit log: one SQLite file that several gateway processes append to and never change.
 
-WAL with synchronous=FULL, so a committed transaction survives `kill -9` and a power cut. The body column is
-authoritative; the columns beside it repeat fields of the body so that they can be searched.
+WAL with synchronous=FULL, so a committed transaction survives `kill -9` and a power cut. Each grows the
+Merkle tree over the records and signs its head; see `log_schema` and `log_tree`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import sqlite3
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import time
 
+from addons.core.model import Risk
+from addons.core.transparency.merkle import leaf_hash
+from addons.store import newest_checkpoint
 from addons.store.approval_schema import NewerSchema, ensure_schema
-from addons.store.audit_record import AuditRecord, RecordRefused
+from addons.store.audit_record import AuditRecord, RecordKind, RecordRefused
 from addons.store.changes import Change, ChangeRefused, run
-from addons.store.state_dir import create_private_file
-
-SCHEMA_VERSION = 1
-APPLICATION_ID = 0x64646761  # "ddga": tells our file from another program's SQLite
-
-_SCHEMA = f"""
-CREATE TABLE records (
-    idx INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    kind TEXT NOT NULL,
-    call TEXT,
-    time REAL NOT NULL,
-    subject TEXT,
-    on_behalf_of TEXT,
-    session TEXT,
-    operation TEXT,
-    rule TEXT,
-    effect TEXT,
-    status INTEGER,
-    body TEXT NOT NULL
-);
-CREATE INDEX records_call ON records (call);
-CREATE INDEX records_time ON records (time);
-CREATE INDEX records_subject ON records (subject, time);
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-"""
-
-_COLUMNS = "id, kind, call, time, subject, on_behalf_of, session, operation, rule, effect, status, body"
-_ROW = "(" + ", ".join("?" * len(_COLUMNS.split(","))) + ")"
+from addons.store.log_keys import LogKeys
+from addons.store.log_problems import AuditLogUnusable, as_damage, explain
+from addons.store.log_schema import check_version, empty_log
+from addons.store.log_tree import LogTree, TreeDamaged
+from addons.store.sqlite_text import lenient_text
+from addons.store.state_dir import StateDir, StateDirUnusable, create_private_file
 
 # Rows a statement. Each statement gives the interpreter lock away and must win it back from a busy event
 # loop, so few large ones are quicker than many small ones; few sizes keep them all in the statement cache.
 _ROWS_PER_INSERT = (64, 16, 4, 1)
 
-_EXPLANATIONS = {
-    "SQLITE_BUSY": (
-        "is locked by another process for too long",
-        "End the program that holds it open for writing.",
-    ),
-    "SQLITE_FULL": (
-        "can't grow: the disk is full",
-        "Free space on the disk of the state directory.",
-    ),
-    "SQLITE_READONLY": (
-        "is read-only",
-        "Make the file and its directory writable for ddgate.",
-    ),
-    "SQLITE_CANTOPEN": (
-        "can't be opened",
-        "Check that the state directory is there and belongs to ddgate's user.",
-    ),
-    "SQLITE_NOTADB": (
-        "is not an audit log: not a SQLite database",
-        "Move the file away, or name another state directory.",
-    ),
-    "SQLITE_CORRUPT": (
-        "is damaged",
-        "Stop ddgate, keep the file, and restore it from a backup.",
-    ),
-    "SQLITE_IOERR": (
-        "can't be written or read",
-        "Check the disk of the state directory: full, failing or over quota.",
-    ),
-}
-
+_ORIGIN = "ddgate/"
 _TAKEN = "the audit log has a record of this id already"
+_HIGH_RISK = frozenset({Risk.DESTRUCTIVE, Risk.PRIVILEGED})
+_LANDMARKS = frozenset(
+    {
+        *(RecordKind.STARTED, RecordKind.STOPPED, RecordKind.LOG_BEGUN, RecordKind.KEY_CHANGED),
+        *(RecordKind.PRUNED, RecordKind.APPROVAL_GLASS_BROKEN, RecordKind.POLICY_ACTIVATED),
+    }
+)
 
 type _Group = Sequence[tuple[AuditRecord, str]]
 type _Indices = list[tuple[int, ...] | RecordRefused]
@@ -107,22 +64,18 @@ class Written:
 type WrittenOrNot = Written | RecordRefused | ChangeRefused
 
 
-class AuditLogUnusable(Exception):  # noqa: N818 - named after what is wrong, as the other refusals are
-    """The file can't be used as an audit log: `what` is wrong, `remedy` helps."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what} {remedy}")
-        self.what = what
-        self.remedy = remedy
-
-
 class AuditLog:
     """One process's connection for appending. Not for use by two threads at once."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, keys: LogKeys) -> None:
         self._path = path
         self._connection = connection
         self._files = _inodes(path)
+        self._tree = LogTree(keys)
+        # Of the transaction that is open: the hashes of its records, and whether its head is to be kept.
+        self._first = 0
+        self._leaves: list[bytes] = []
+        self._notable = False
 
     @property
     def file(self) -> tuple[int, int]:
@@ -139,6 +92,7 @@ class AuditLog:
         `file` that `same_as` names: a log that vanished under a running gateway must not be followed by an
         empty one that looks whole, nor by another that its write-ahead log happens to fill.
         """
+        keys = LogKeys(StateDir(path.parent))
         try:
             if not path.exists():
                 if not create:
@@ -146,7 +100,9 @@ class AuditLog:
                         f"The audit log {path} is gone.",
                         "Put the file back, or restart the gateway to begin a new log.",
                     )
-                create_private_file(path, _empty_log(path.parent))
+                number = keys.newest()
+                key = keys.make(f"{_ORIGIN}{secrets.token_hex(8)}", number)
+                create_private_file(path, empty_log(path.parent, key, number))
             connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=rw",
                 uri=True,
@@ -156,11 +112,14 @@ class AuditLog:
             )
         except (OSError, sqlite3.Error) as error:
             raise explain(path, error) from None
+        except StateDirUnusable as error:
+            raise AuditLogUnusable(error.what, error.remedy) from None
         try:
             if same_as is not None and _inode(path) != same_as:
                 raise _replaced(path)
-            _prepare(path, connection)
-            return AuditLog(path, connection)
+            with as_damage():
+                _prepare(path, connection)
+            return AuditLog(path, connection, keys)
         except (OSError, sqlite3.Error) as error:
             connection.close()
             raise explain(path, error) from None
@@ -182,8 +141,8 @@ class AuditLog:
             except sqlite3.IntegrityError:  # rare: find out whose record it is
                 indices = self._transaction(encoded, self._append_each)
             self._check_in_place()
-        except (OSError, sqlite3.Error) as error:
-            raise explain(self._path, error) from None
+        except (OSError, sqlite3.Error, TreeDamaged) as error:
+            raise self._explained(error) from None
         return indices
 
     def append_with_changes(self, wishes: Sequence[Wish]) -> list[WrittenOrNot]:
@@ -195,9 +154,25 @@ class AuditLog:
         try:
             written = self._transaction(wishes, lambda each: [self._write_wish(wish) for wish in each])
             self._check_in_place()
-        except (OSError, sqlite3.Error) as error:
-            raise explain(self._path, error) from None
+        except (OSError, sqlite3.Error, TreeDamaged) as error:
+            raise self._explained(error) from None
         return written
+
+    def change_key(self, record: Callable[[str], AuditRecord]) -> None:
+        """Let the next key sign from here on. `record` makes the record that says so out of the new key's
+        public half, in its text form. Raises `AuditLogUnusable`.
+        """
+        try:
+            self._transaction([record], self._change_key)
+            self._check_in_place()
+        except (OSError, sqlite3.Error, TreeDamaged) as error:
+            raise self._explained(error) from None
+
+    def _change_key(self, makers: Sequence[Callable[[str], AuditRecord]]) -> None:
+        following = self._tree.following_key(self._connection)
+        for make in makers:
+            record = make(following)
+            self._insert([(record, record.encode())])
 
     def check(self) -> None:
         """Take and give back the write lock. Raises `AuditLogUnusable`."""
@@ -215,14 +190,23 @@ class AuditLog:
             self._connection.close()
 
     def _transaction[G, R](self, groups: Sequence[G], append: Callable[[Sequence[G]], R]) -> R:
+        self._first, self._leaves, self._notable = 0, [], False
+        note = None
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             indices = append(groups)
+            if self._leaves:
+                note = self._tree.grow(
+                    self._connection, self._first, self._leaves, time(), keep=self._notable
+                )
             self._connection.execute("COMMIT")
         except BaseException:
+            self._tree.forget()
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             raise
+        if note is not None:
+            newest_checkpoint.put(self._path, note)
         return indices
 
     def _append_all(self, groups: Sequence[_Group]) -> _Indices:
@@ -238,16 +222,19 @@ class AuditLog:
         indices: _Indices = []
         for group in groups:
             self._connection.execute("SAVEPOINT one_group")
+            hashed = len(self._leaves)
             try:
                 indices.extend(self._append_all([group]))
             except sqlite3.IntegrityError:
                 self._connection.execute("ROLLBACK TO one_group")
+                del self._leaves[hashed:]
                 indices.append(RecordRefused(_TAKEN))
             self._connection.execute("RELEASE one_group")
         return indices
 
     def _write_wish(self, wish: Wish) -> WrittenOrNot:
         self._connection.execute("SAVEPOINT one_wish")
+        hashed = len(self._leaves)
         outcome: WrittenOrNot
         try:
             applied = None if wish.change is None else run(wish.change, self._connection)
@@ -263,6 +250,7 @@ class AuditLog:
             outcome = RecordRefused(_TAKEN)
         if not isinstance(outcome, Written):
             self._connection.execute("ROLLBACK TO one_wish")
+            del self._leaves[hashed:]
         self._connection.execute("RELEASE one_wish")
         return outcome
 
@@ -270,15 +258,25 @@ class AuditLog:
         """Return the last index. Within a transaction nobody else inserts, so indices have no gaps."""
         last: int | None = 0
         done = 0
+        hashes = [leaf_hash(body.encode()) for _, body in rows]
         for size in _ROWS_PER_INSERT:
-            statement = f"INSERT INTO records ({_COLUMNS}) VALUES {', '.join([_ROW] * size)}"  # noqa: S608 - constants
+            statement = f"INSERT INTO records (leaf, body) VALUES {', '.join(['(?, ?)'] * size)}"  # noqa: S608 - constants
             while len(rows) - done >= size:
-                values = [
-                    value for record, body in rows[done : done + size] for value in _values(record, body)
-                ]
+                values: list[bytes | str] = []
+                for leaf, (_, body) in zip(hashes[done : done + size], rows[done : done + size], strict=True):
+                    values += (leaf, body)
                 last = self._connection.execute(statement, values).lastrowid
                 done += size
+        if rows and not self._leaves:
+            self._first = (last or 0) - len(rows) + 1
+        self._leaves += hashes
+        self._notable = self._notable or any(_is_notable(record) for record, _ in rows)
         return last or 0
+
+    def _explained(self, error: OSError | sqlite3.Error | TreeDamaged) -> AuditLogUnusable:
+        if isinstance(error, TreeDamaged):
+            return AuditLogUnusable(f"The audit log {self._path} doesn't hold: {error.what}.", error.remedy)
+        return explain(self._path, error)
 
     def _check_in_place(self) -> None:
         """SQLite goes on writing to a file that was deleted or replaced; such a commit is worth nothing."""
@@ -286,60 +284,19 @@ class AuditLog:
             raise _replaced(self._path)
 
 
+def _is_notable(record: AuditRecord) -> bool:
+    """Whether the head after this record is kept at once."""
+    if record.kind in _LANDMARKS:
+        return True
+    operation = record.facts.operation
+    return record.kind is RecordKind.OUTCOME and operation is not None and operation.risk in _HIGH_RISK
+
+
 def _replaced(path: Path) -> AuditLogUnusable:
     return AuditLogUnusable(
         f"The audit log {path} was replaced or removed while in use.",
         "Put the original file (and its -wal) back, or restart the gateway.",
     )
-
-
-def explain(path: Path, error: OSError | sqlite3.Error) -> AuditLogUnusable:
-    """Say what a person should hear about `error`."""
-    if isinstance(error, OSError):
-        return AuditLogUnusable(
-            f"The audit log {path} can't be reached ({error.strerror}).",
-            "Check the state directory and its disk.",
-        )
-    code = getattr(error, "sqlite_errorname", "") or ""
-    for prefix, (what, remedy) in _EXPLANATIONS.items():
-        if code.startswith(prefix):
-            return AuditLogUnusable(f"The audit log {path} {what}.", remedy)
-    return AuditLogUnusable(
-        f"The audit log {path} can't be used ({code or error}).", "Check the file and its disk."
-    )
-
-
-def check_version(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise `AuditLogUnusable` unless this is an audit log of this version.
-
-    Raises sqlite3.Error for a file that is no database.
-    """
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    if application != APPLICATION_ID:
-        raise AuditLogUnusable(
-            f"{path} is not an audit log of ddgate's.",
-            "Move the file away, or name another state directory.",
-        )
-    if version != SCHEMA_VERSION:
-        raise AuditLogUnusable(
-            f"The audit log {path} has schema version {version}; this ddgate uses {SCHEMA_VERSION}.",
-            "Use the ddgate that wrote it, or another state directory.",
-        )
-
-
-def _empty_log(directory: Path) -> bytes:
-    """Make the bytes of a log without records.
-
-    Made aside and put in place whole, so that processes that start at once never see half a schema or meet
-    in the change to write-ahead logging, which waits for nobody.
-    """
-    with tempfile.TemporaryDirectory(prefix=".new-audit-log-", dir=directory) as aside:
-        path = Path(aside) / "log"
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(_SCHEMA)
-        return path.read_bytes()
 
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
@@ -369,32 +326,3 @@ def _inodes(path: Path) -> tuple[tuple[int, int], ...]:
 def _inode(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_dev, found.st_ino
-
-
-def _values(record: AuditRecord, body: str) -> tuple[str | float | int | None, ...]:
-    facts = record.facts
-    principal, operation = facts.principal, facts.operation
-    return (
-        storable(record.id),
-        record.kind,
-        storable(record.call),
-        record.time,
-        storable(principal.subject) if principal else None,
-        storable(principal.on_behalf_of) if principal else None,
-        storable(principal.session) if principal else None,
-        storable(operation.name) if operation else None,
-        storable(facts.rule),
-        facts.effect,
-        facts.status,
-        body,
-    )
-
-
-def lenient_text(octets: bytes) -> str:
-    """As a connection's `text_factory`: a damaged field is somebody's to report, and stops no transaction."""
-    return octets.decode("utf-8", "replace")
-
-
-def storable(text: str | None) -> str | None:
-    """SQLite's text is UTF-8, which a lone surrogate is not; the body has it as a JSON escape."""
-    return None if text is None else text.encode("utf-8", "backslashreplace").decode()

@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from addons.store.audit_log import AuditLogUnusable, check_version, explain
 from addons.store.audit_record import StoredRecord
+from addons.store.log_problems import AuditLogUnusable, explain
+from addons.store.log_schema import check_version
 
 _PAGE = 500
 
@@ -38,6 +39,15 @@ def read_after(path: Path, after_idx: int, limit: int = _PAGE) -> list[StoredRec
         rows = connection.execute(
             "SELECT idx, body FROM records WHERE idx > ? ORDER BY idx LIMIT ?", (after_idx, limit)
         )
+        return [StoredRecord(idx, body) for idx, body in rows]
+
+
+def of_call(path: Path, call: str) -> list[StoredRecord]:
+    """Read the records of one call, in order; none while there is no log. Raises `AuditLogUnusable`."""
+    with _reading(path) as connection:
+        if connection is None:
+            return []
+        rows = connection.execute("SELECT idx, body FROM records WHERE call = ? ORDER BY idx", (call,))
         return [StoredRecord(idx, body) for idx, body in rows]
 
 

@@ -70,6 +70,11 @@ class RecordKind(StrEnum):
     STARTED = "started"
     STOPPED = "stopped"
     RECORDING_RECOVERED = "recording_recovered"
+    LOG_BEGUN = "log_begun"
+    KEY_CHANGED = "key_changed"
+    PRUNED = "pruned"
+    RECORDINGS_REMOVED = "recordings_removed"
+    WITNESS_REFUSED = "witness_refused"
     READ = "read"
     REPLAYED = "replayed"
 

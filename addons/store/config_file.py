@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from addons.core import yaml_source
 from addons.core.config import Config, Listen, Secret, read_source, sandbox_problems
 from addons.core.config_approvals import Control, Login, Notify
-from addons.core.config_sections import is_sandbox_issuer
+from addons.core.config_sections import Recordings, is_sandbox_issuer
 from addons.core.yaml_form import validate
 from addons.core.yaml_source import Position, Problem, ProblemsError, Source
 
@@ -115,7 +115,14 @@ class _Inspection:
             self._secret(("credentials", name, "api_key"), credential.api_key)
             if credential.application_key is not None:
                 self._secret(("credentials", name, "application_key"), credential.application_key)
+        self._recordings(config.recordings)
         self._control(config.control)
+
+    def _recordings(self, recordings: Recordings) -> None:
+        if recordings.encryption_key is not None:
+            self._secret(("recordings", "encryption_key"), recordings.encryption_key, _SECRET_THERE)
+        for index, old in enumerate(recordings.old_encryption_keys):
+            self._secret(("recordings", "old_encryption_keys", index), old, _SECRET_THERE)
 
     def _control(self, control: Control) -> None:
         if control.login is not None:

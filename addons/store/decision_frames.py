@@ -26,6 +26,7 @@ from addons.core.policy.request import (
     Masks,
     PolicyRequest,
     Reads,
+    Recording,
     ShadowHit,
 )
 
@@ -70,7 +71,10 @@ class Failed:
 
 type Answer = Ready | Failed | Reads | Decision
 
-_VERDICTS = (Decision, Effect, Reason, Masks, LimitUse, Allowance, ShadowHit, LogLevel, Needs, BreakGlass)
+_VERDICTS = (
+    *(Decision, Effect, Reason, Masks, LimitUse, Allowance, ShadowHit, LogLevel, Recording, Needs),
+    BreakGlass,
+)
 _ANSWERS = (Ready, Failed, Reads, *_VERDICTS)
 _ANSWER_CLASSES = {(one.__module__, one.__qualname__): one for one in _ANSWERS}
 

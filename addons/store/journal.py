@@ -16,9 +16,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from addons.store.audit_log import AuditLog, AuditLogUnusable, Wish, Written, WrittenOrNot
+from addons.store.audit_log import AuditLog, Wish, Written, WrittenOrNot
 from addons.store.audit_record import AuditRecord, RecordRefused, SegmentRef
 from addons.store.changes import Change, ChangeRefused
+from addons.store.log_check import check_log
+from addons.store.log_problems import AuditLogUnusable
+from addons.store.sealing import Sealer
 from addons.store.segments import RecoveredSegment, SegmentLimits, SegmentWriter, recover_segments
 from addons.store.state_dir import StateDir
 
@@ -81,10 +84,16 @@ class _Append:
 class Journal:
     """Open with `Journal.open`, one per process; `append` and `probe` from any event loop."""
 
-    def __init__(self, state: StateDir, limits: JournalLimits, recovered: Sequence[RecoveredSegment]) -> None:
+    def __init__(
+        self,
+        state: StateDir,
+        limits: JournalLimits,
+        recovered: Sequence[RecoveredSegment],
+        sealer: Sealer | None = None,
+    ) -> None:
         self.recovered = tuple(recovered)
         self._limits = limits
-        self._committer = _Committer(state.audit_log, state.recordings, limits)
+        self._committer = _Committer(state.audit_log, state.recordings, limits, sealer)
         self._queue: queue.SimpleQueue[_Append | None] = queue.SimpleQueue()
         self._lock = threading.Lock()  # guards the three below
         self._waiting = 0
@@ -94,17 +103,27 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     @staticmethod
-    def open(state: StateDir, limits: JournalLimits | None = None) -> Journal:
+    def open(
+        state: StateDir, limits: JournalLimits | None = None, *, sealer: Sealer | None = None
+    ) -> Journal:
         """Complete what gone processes left (see `recovered`), open or make the log, start the writer.
 
-        Blocks. Raises `JournalUnavailable` if records or recordings can't be written.
+        With a `sealer` flows are written sealed.
+
+        Blocks. Raises `JournalUnavailable` if records or recordings can't be written, or the log doesn't
+        verify (see `check_log`).
         """
         try:
             recovered = recover_segments(state.recordings)
         except OSError as error:
             raise _recordings_unavailable(state.recordings, error) from None
-        journal = Journal(state, limits or JournalLimits(), recovered)
+        journal = Journal(state, limits or JournalLimits(), recovered, sealer)
         journal._committer.open()
+        try:
+            check_log(state)
+        except AuditLogUnusable as error:
+            journal._committer.close()
+            raise JournalUnavailable(error.what, error.remedy) from None
         journal._thread.start()
         return journal
 
@@ -237,13 +256,15 @@ class Journal:
 class _Committer:
     """What the writer's thread does: everything here blocks and belongs to that thread alone."""
 
-    def __init__(self, database: Path, recordings: Path, limits: JournalLimits) -> None:
+    def __init__(
+        self, database: Path, recordings: Path, limits: JournalLimits, sealer: Sealer | None = None
+    ) -> None:
         self._database = database
         self._recordings = recordings
         self._limits = limits
         self._log: AuditLog | None = None
         self._file: tuple[int, int] | None = None  # the log's, from the first time it was opened
-        self._segments = SegmentWriter(recordings, limits.segments)
+        self._segments = SegmentWriter(recordings, limits.segments, sealer)
 
     def open(self) -> None:
         try:

@@ -19,8 +19,10 @@ from addons.core.approvals.approval import Approval
 from addons.core.config_approvals import EventName
 from addons.store.approval_rows import ApprovalUnreadable, from_snapshot, snapshot
 from addons.store.approval_table import rows
-from addons.store.audit_log import AuditLogUnusable, check_version, explain, lenient_text
 from addons.store.audit_record import new_id
+from addons.store.log_problems import AuditLogUnusable, explain
+from addons.store.log_schema import check_version
+from addons.store.sqlite_text import lenient_text
 
 _BUSY_SECONDS = 3.0
 _TOLD_TO_ALL = "glass_broken"

@@ -62,6 +62,11 @@ def is_dead(state: StateDir, name: str) -> bool:
     return _is_free(_path(state, name))
 
 
+def living(state: StateDir) -> int:
+    """How many processes of this state directory run."""
+    return sum(1 for path in _folder(state).glob("*.lock") if not _is_free(path))
+
+
 def remove_dead(state: StateDir) -> int:
     """Remove what processes left that have ended; give how many."""
     removed = 0

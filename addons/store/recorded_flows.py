@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +17,21 @@ from mitmproxy import exceptions, http, version
 from mitmproxy import io as flow_io
 from mitmproxy.io import tnetstring
 
-from addons.store.segment_reader import COMPLETE, OPEN, SegmentDamaged, frames
+from addons.store.sealing import NO_KEYS, SealKeys
+from addons.store.segment_reader import (
+    COMPLETE,
+    SUFFIXES,
+    FlowSealed,
+    SegmentDamaged,
+    final_name,
+    frames,
+    is_open,
+    read_frame,
+    tag_of,
+)
 
+# What the recorder writes in place of a body that may not be stored.
+NOT_STORED = re.compile(rb"\[ddgate: ([0-9]{1,15}) bytes, [a-z0-9-]*:?[0-9a-f]*; not stored\]")
 _FOLDER = "recordings"
 LARGEST = 256 * 1024 * 1024
 
@@ -55,12 +69,17 @@ class Damage:
 class RecordedFlow:
     """What of a flow is asked for; `request` is None where it isn't HTTP. To make all of it into mitmproxy's
     own object would cost several times as much.
+
+    `answered` is when the answer was complete, in seconds since the epoch; `answer_size` the bytes of its
+    body as they travelled.
     """
 
     id: str
     request: http.Request | None
     status: int | None
     metadata: dict[str, object]
+    answered: float | None = None
+    answer_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +103,39 @@ class StoredFlow:
             request=http.Request.from_state(_value(parts["request"])),
             status=int(_value(response["status_code"])) if response is not None else None,
             metadata=_mapping(_value(parts["metadata"])),
+            answered=_value(response["timestamp_end"]) if response is not None else None,
+            answer_size=body_size(_value(response["content"])) if response is not None else 0,
         )
+
+    def whole(self) -> http.HTTPFlow | None:
+        """Make it into mitmproxy's own object; None where it isn't HTTP. Raises one of `NOT_A_FLOW`."""
+        found = next(iter(flow_io.FlowReader(io.BytesIO(self.data)).stream()))
+        return found if isinstance(found, http.HTTPFlow) else None
 
     def _migrated(self) -> RecordedFlow:
         """Read what another version of mitmproxy wrote."""
         found = next(iter(flow_io.FlowReader(io.BytesIO(self.data)).stream()))
         if not isinstance(found, http.HTTPFlow):
             return RecordedFlow(found.id, None, None, {})
-        status = found.response.status_code if found.response else None
-        return RecordedFlow(found.id, found.request, status, found.metadata)
+        answer = found.response
+        return RecordedFlow(
+            id=found.id,
+            request=found.request,
+            status=answer.status_code if answer else None,
+            metadata=found.metadata,
+            answered=answer.timestamp_end if answer else None,
+            answer_size=body_size(answer.raw_content) if answer else 0,
+        )
+
+
+def body_size(content: object) -> int:
+    """Say how many bytes a recorded body had, also where the recording only tells so. Raises TypeError."""
+    if content is None:
+        return 0
+    if not isinstance(content, bytes):
+        raise TypeError("no bytes")
+    cut = NOT_STORED.fullmatch(content)
+    return int(cut[1]) if cut is not None else len(content)
 
 
 def _parts(data: memoryview) -> Iterator[tuple[str, memoryview]]:
@@ -134,7 +177,7 @@ def find_recordings(places: Sequence[Path]) -> list[Path]:
     for place in places:
         if place.is_dir():
             folder = place / _FOLDER if (place / _FOLDER).is_dir() else place
-            segments = sorted(path for path in folder.iterdir() if path.name.endswith((COMPLETE, OPEN)))
+            segments = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
             if not segments:
                 raise NoRecordings(
                     f"{folder} holds no recordings (*{COMPLETE}); name files, or another place"
@@ -157,6 +200,7 @@ class Recordings:
 
     files: Sequence[Path]
     largest: int = LARGEST
+    keys: SealKeys = NO_KEYS
     damage: list[Damage] = field(default_factory=list)
     total: int = 0
     done: int = 0
@@ -196,14 +240,21 @@ class Recordings:
     def _read(self, path: Path, descriptor: int, holding: bytes) -> Iterator[StoredFlow]:
         offset, before = 0, self.done
         try:
-            for frame in frames(descriptor):
+            for frame in frames(descriptor, 0, tag_of(path.name)):
                 offset = frame.offset + frame.length
                 self.done = before + offset
                 if frame.length > self.largest:
                     what = f"a flow of {frame.length} bytes, which is too large; it is left out"
                     self.damage.append(Damage(path, frame.offset, what))
                     continue
-                data = os.pread(descriptor, frame.length, frame.offset)
+                try:
+                    data = read_frame(descriptor, frame, final_name(path.name), self.keys)
+                except FlowSealed as error:  # as the others of this file will be
+                    self.damage.append(Damage(path, frame.offset, str(error)))
+                    return
+                except SegmentDamaged as error:
+                    self.damage.append(Damage(path, frame.offset, str(error)))
+                    continue
                 if holding in data:
                     yield StoredFlow(path, frame.offset, data)
         except SegmentDamaged:
@@ -213,7 +264,7 @@ class Recordings:
             self.damage.append(Damage(path, offset, error.strerror or "can't be read"))
         else:
             # the last flow of a segment that is being written may be on its way
-            if os.fstat(descriptor).st_size > offset and not path.name.endswith(OPEN):
+            if os.fstat(descriptor).st_size > offset and not is_open(path.name):
                 what = "the file ends in the middle of a flow; it is read up to here"
                 self.damage.append(Damage(path, offset, what))
 
@@ -223,9 +274,9 @@ def _opened(path: Path) -> int:
     try:
         return os.open(path, flags)
     except FileNotFoundError:
-        if not path.name.endswith(OPEN):
+        if not is_open(path.name):
             raise
-        return os.open(path.with_name(path.name.removesuffix(OPEN) + COMPLETE), flags)
+        return os.open(path.with_name(final_name(path.name)), flags)
 
 
 def _size(path: Path) -> int:

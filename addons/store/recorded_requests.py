@@ -7,7 +7,6 @@ ever let through by it.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -25,12 +24,11 @@ from addons.core.model import Actor, Effect, Json, Principal, Reason
 from addons.core.policy.request import Evidence, PolicyRequest, Reads, Seen, Unreadable
 from addons.core.redact.mask import contains_mask
 from addons.core.request_target import METHOD_OVERRIDE_KEYS, BadTarget, Target, normalise, query_pairs
-from addons.store.recorded_flows import NOT_A_FLOW, Damage, RecordedFlow, Recordings, StoredFlow
+from addons.store.recorded_flows import NOT_A_FLOW, NOT_STORED, Damage, RecordedFlow, Recordings, StoredFlow
 from addons.store.recorded_target import recorded_target
 
 _LAST_TIME = 253_402_300_800.0  # the year 10000
 _DECODED_LIMIT = 64 * 1024 * 1024
-_NOT_STORED = re.compile(rb"\[ddgate: ([0-9]{1,15}) bytes, [a-z0-9-]*:?[0-9a-f]*; not stored\]")
 
 # These answers of ddgate's own stand for a call that went out, or may have.
 _RAN_ALL_THE_SAME = frozenset({Reason.ANSWER_WITHHELD, Reason.UPSTREAM_FAILED, Reason.CLIENT_GONE})
@@ -94,6 +92,11 @@ class RecordedCall:
         """Whether the body, as the recording holds it, has masks where there were secrets."""
         return self._body is not None and contains_mask(self._body)
 
+    @property
+    def lacks_body(self) -> bool:
+        """Whether it had a body that the recording doesn't hold."""
+        return self._body is None and self.request.size > 0 and not self.problem
+
     def evidence(self, reads: Reads, fields: Collection[str] | None = None) -> Evidence | None:
         """Give the document as it was then; None where the recording doesn't hold it. Of the resource it may
         hold the `fields` that are asked for, and not all (None).
@@ -151,6 +154,8 @@ class RecordedCalls:
         identity = _Identity.of(facts)
         principal = identity.principal or self.nameless
         body, size, problem = _body(sent, by_ddgate=by_ddgate)
+        if body is None and by_ddgate:
+            size = _count(facts, "ddgate.request_size") or size  # decoded; the other is as it travelled
         request, bad_target = self._request(sent, host, principal or NOBODY, size)
         decided = _verdict(facts)
         operation = request.operation
@@ -243,7 +248,7 @@ def _body(request: http.Request, *, by_ddgate: bool) -> tuple[bytes | None, int,
         return None, 0, ""
     if not isinstance(raw, bytes):
         raise TypeError("no bytes")
-    if by_ddgate and (cut := _NOT_STORED.fullmatch(raw)) is not None:
+    if by_ddgate and (cut := NOT_STORED.fullmatch(raw)) is not None:
         return None, int(cut[1]), ""
     try:
         body = decode_body(raw, request.headers.get("content-encoding"), limit=_DECODED_LIMIT)

@@ -1,8 +1,9 @@
 """Recordings on disk: segments, which are mitmproxy flow files that any stock mitmproxy reads.
 
 A segment that is being written is called `<name>.mitm.open` and is locked (flock) by its writer; a complete
-one is called `<name>.mitm`. Whole flows are only ever appended, never taken back, so a reader may follow an
-open segment; only what follows the last whole flow may vanish again.
+one is called `<name>.mitm`. Where recordings are sealed (`addons.core.seal`) it is `.sealed` in place of
+`.mitm`. Whole flows are only ever appended, never taken back, so a reader may follow an open segment; only
+what follows the last whole flow may vanish again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from addons.store.audit_record import SegmentRef
-from addons.store.segment_reader import COMPLETE, OPEN, whole_length
+from addons.store.sealing import Sealer
+from addons.store.segment_reader import COMPLETE, OPEN, SEALED, SEALED_OPEN, final_name, tag_of, whole_length
 from addons.store.state_dir import sync_directory
 
 _PROBE_BYTES = 64 * 1024
@@ -57,24 +59,26 @@ class SegmentWriter:
     use by two threads at once.
     """
 
-    def __init__(self, directory: Path, limits: SegmentLimits) -> None:
+    def __init__(self, directory: Path, limits: SegmentLimits, sealer: Sealer | None = None) -> None:
         self._directory = directory
         self._limits = limits
+        self._sealer = sealer
         self._current: _OpenSegment | None = None
         self._counter = 0
         self._damaged = False  # the current segment: complete it and begin another
         self._suspect = False  # the disk: write something before believing it again
 
     def append(self, flow: bytes) -> SegmentRef:
-        """Write one serialised flow; durable only after `sync`."""
+        """Write one serialised flow; durable only after `sync`. The digest is of the flow, sealed or not."""
         segment = self._ready()
         offset = segment.length
+        written = flow if self._sealer is None else self._sealer.seal(segment.name, offset, flow)
         try:
-            segment.write(flow)
+            segment.write(written)
         except OSError:
             self._damaged = self._suspect = True
             raise
-        return SegmentRef(segment.name + COMPLETE, offset, len(flow), hashlib.sha256(flow).hexdigest())
+        return SegmentRef(segment.name, offset, len(written), hashlib.sha256(flow).hexdigest())
 
     def sync(self) -> None:
         """Make what was appended durable.
@@ -128,7 +132,8 @@ class SegmentWriter:
             self._current = None
         if self._current is None:
             self._counter += 1
-            self._current = _OpenSegment.create(self._directory, self._counter)
+            suffix = COMPLETE if self._sealer is None else SEALED
+            self._current = _OpenSegment.create(self._directory, self._counter, suffix)
         return self._current
 
     def _write_probe(self) -> None:
@@ -153,11 +158,11 @@ class _OpenSegment:
         self._inode = os.fstat(descriptor).st_ino
 
     @staticmethod
-    def create(directory: Path, counter: int) -> _OpenSegment:
+    def create(directory: Path, counter: int, suffix: str) -> _OpenSegment:
         stem = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}-"
         while True:
-            name = f"{stem}{counter}"
-            path = directory / f"{name}{OPEN}"
+            name = f"{stem}{counter}{suffix}"
+            path = directory / f"{name}.open"
             counter += 1
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -166,7 +171,7 @@ class _OpenSegment:
             try:
                 # The other name is looked at after the first was taken: no other process can complete a
                 # segment of this name from here on.
-                if (directory / f"{name}{COMPLETE}").exists():
+                if (directory / name).exists():
                     path.unlink()
                 else:
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -207,7 +212,7 @@ class _OpenSegment:
             if self.length:
                 os.ftruncate(self._descriptor, self.length)  # a failed write may have left something
                 os.fsync(self._descriptor)
-                self.path.rename(self.path.with_name(self.name + COMPLETE))
+                self.path.rename(self.path.with_name(self.name))
             else:
                 self.path.unlink()
             sync_directory(self.path.parent)
@@ -225,8 +230,8 @@ def recover_segments(directory: Path) -> list[RecoveredSegment]:
     be read; what can't be recovered is reported, untouched.
     """
     recovered: list[RecoveredSegment] = []
-    for path in sorted(directory.glob(f"*{OPEN}")):
-        name = path.name.removesuffix(OPEN) + COMPLETE
+    for path in sorted(each for each in directory.iterdir() if each.name.endswith((OPEN, SEALED_OPEN))):
+        name = final_name(path.name)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:  # its writer completed it, or another process recovered it just now
@@ -261,7 +266,7 @@ def _complete_orphan(path: Path, name: str, descriptor: int) -> RecoveredSegment
     if final.exists():
         return RecoveredSegment(name, 0, 0, f"{final} exists already")
     size = os.fstat(descriptor).st_size
-    kept = whole_length(descriptor)
+    kept = whole_length(descriptor, tag_of(name))
     if kept < size:
         _set_aside(descriptor, kept, path.with_name(f"{name}.torn"))
         os.ftruncate(descriptor, kept)

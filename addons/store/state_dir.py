@@ -48,7 +48,7 @@ class StateDir:
         """
         state = StateDir(path.absolute())
         for folder in (state.path, state.recordings, state.keys):
-            _private_directory(folder)
+            private_directory(folder)
         return state
 
     @property
@@ -87,6 +87,14 @@ class StateDir:
                 "old one no longer matches.",
             )
         return key
+
+    def make_keys(self) -> None:
+        """Make the directory of keys where there is none. Raises `StateDirUnusable`."""
+        private_directory(self.keys)
+
+    def has_installation_key(self, name: str) -> bool:
+        """Whether `installation_key` would find the key rather than make it."""
+        return (self.keys / f"{name}.key").exists()
 
     def inspector_password(self) -> str:
         """Give the inspector's password, made at the first call. Kept as text, so that `cat` shows it."""
@@ -153,7 +161,8 @@ def _made_once(path: Path, make: Callable[[], bytes]) -> bytes:
     return _read_private(path)
 
 
-def _private_directory(path: Path) -> None:
+def private_directory(path: Path) -> None:
+    """Make it where it is missing, mode 0700. Raises `StateDirUnusable` as `StateDir.open` does."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()
@@ -164,7 +173,7 @@ def _private_directory(path: Path) -> None:
     except OSError as error:
         raise StateDirUnusable(
             f"The state directory {path} can't be used ({error.strerror}).",
-            "Create it, or name another with --state.",
+            "Create it, or name another with --state (a witness: --dir).",
         ) from None
     _check_private(path, found)
 

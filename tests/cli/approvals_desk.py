@@ -16,7 +16,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from addons.cli import sandbox_config
-from addons.cli.approvals import app
+from addons.cli.approvals.command import app
 from addons.core.approvals.approval import Approval
 from addons.core.approvals.needs import BreakGlass, Needs
 from addons.core.approvals.preview import make_preview

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from addons.cli.approvals import app
+from addons.cli.approvals.command import app
 from tests.cli.approvals_desk import Ran
 from tests.sidecar.fake_gateway import Call, Certificates, FakeGateway, answer, make_certificates, read_call
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from addons.cli.policy import app
+from addons.cli.policy.command import app
 
 RULES = "version: 1\nrules: [{id: a, effect: allow, op: {risk: [read]}}]\n"
 TESTS = """tests:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from addons.cli.policy import app
+from addons.cli.policy.command import app
 from addons.store.policy_files import POLICIES
 
 RULES = """version: 1

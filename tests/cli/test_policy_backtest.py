@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from addons.cli.policy import app
+from addons.cli.policy.command import app
 from addons.core.model import Effect, Reason
 from addons.store.policy_files import read_catalogue
 from tests.recorded_calls import MadeCall, write_recording

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from addons.cli.policy import app
+from addons.cli.policy.command import app
 
 ROOT = Path(__file__).resolve().parents[2]
 (EXAMPLE,) = (

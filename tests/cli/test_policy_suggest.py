@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from addons.cli.policy import app
+from addons.cli.policy.command import app
 from addons.core.policy import PolicySet
 from addons.core.policy.backtesting import judge
 from addons.store.policy_files import parse_policy, read_catalogue

@@ -15,10 +15,12 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.gateway_process import ROOT, Curled, Gateway, accepts, free_port, wait_until
-from tests.sandbox_processes import Issuer
+from tests.e2e.gateway_process import ROOT, Curled, Gateway, accepts, curl, free_port, wait_until
+from tests.sandbox_processes import Issuer, Received, StandIn
 
 AUDIENCE = "ddgate-control"
+NOW = ("-H", "Prefer: wait=0")
+"""curl's arguments for a call that is not held."""
 MONITOR = "https://api.datadoghq.com/api/v1/monitor"
 DASHBOARD = "https://api.datadoghq.com/api/v1/dashboard"
 
@@ -149,6 +151,31 @@ def running(gateway: Gateway, issuer: Issuer, **options: Any) -> Iterator[Contro
         yield control
     finally:
         control.stop()
+
+
+type Place = tuple[Gateway, Control]
+
+
+@contextmanager
+def people_are_asked(
+    make_gateway: Callable[..., Gateway], issuer: Issuer, directory: Path
+) -> Iterator[Place]:
+    """A gateway by the policy above, and control; neither has broken down in the end."""
+    gateway = make_gateway(config=settings(directory, issuer)).start()
+    with running(gateway, issuer) as control:
+        yield gateway, control
+    gateway.stop()
+    assert "Traceback" not in gateway.log.read_text() + control.log.read_text()
+
+
+def agent(gateway: Gateway, issuer: Issuer, name: str = "demo-agent") -> Callable[..., Curled]:
+    """Calls by curl, as this identity."""
+    token = issuer.token(name)
+    return lambda *arguments: curl(gateway, *arguments, token=token)
+
+
+def writes(datadog: StandIn) -> list[Received]:
+    return [one for one in datadog.requests() if one.method != "GET"]
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,38 +14,26 @@ from tests.e2e.approving import (
     AUDIENCE,
     DASHBOARD,
     MONITOR,
-    POLICY,
-    Control,
+    NOW,
+    Place,
+    agent,
     calling,
     create_monitor,
     kinds,
+    people_are_asked,
     running,
     settings,
+    writes,
 )
 from tests.e2e.conftest import MakeGateway
-from tests.e2e.gateway_process import Curled, Gateway, curl, wait_until
-from tests.sandbox_processes import Issuer, Received, StandIn
-
-type Place = tuple[Gateway, Control]
-NOW = ("-H", "Prefer: wait=0")
+from tests.e2e.gateway_process import curl, wait_until
+from tests.sandbox_processes import Issuer, StandIn
 
 
 @pytest.fixture
 def place(make_gateway: MakeGateway, issuer: Issuer, tmp_path: Path, fresh: StandIn) -> Iterator[Place]:
-    gateway = make_gateway(config=settings(tmp_path, issuer)).start()
-    with running(gateway, issuer) as control:
-        yield gateway, control
-    gateway.stop()
-    assert "Traceback" not in gateway.log.read_text() + control.log.read_text()
-
-
-def writes(datadog: StandIn) -> list[Received]:
-    return [one for one in datadog.requests() if one.method != "GET"]
-
-
-def agent(gateway: Gateway, issuer: Issuer, name: str = "demo-agent") -> Callable[..., Curled]:
-    token = issuer.token(name)
-    return lambda *arguments: curl(gateway, *arguments, token=token)
+    with people_are_asked(make_gateway, issuer, tmp_path) as asked:
+        yield asked
 
 
 def test_i7_a_held_call_runs_once_when_a_person_approves(
@@ -133,93 +122,6 @@ def test_after_the_window_the_same_call_asks_anew(
     assert len(writes(fresh)) == 1
 
 
-def changed_body(call: Callable[..., Curled]) -> Curled:
-    return call(*NOW, *create_monitor("a", priority=1))
-
-
-def changed_query(call: Callable[..., Curled]) -> Curled:
-    *rest, url = create_monitor("a")
-    return call(*NOW, *rest, f"{url}?x=1")
-
-
-def changed_content_type(call: Callable[..., Curled]) -> Curled:
-    arguments = [*create_monitor("a")]
-    arguments[arguments.index("Content-Type: application/json")] = "Content-Type: application/json; x=1"
-    return call(*NOW, *arguments)
-
-
-def conditional(call: Callable[..., Curled]) -> Curled:
-    return call(*NOW, "-H", 'If-Match: "7"', *create_monitor("a"))
-
-
-@pytest.mark.parametrize("change", [changed_body, changed_query, changed_content_type, conditional])
-def test_abuse_32_a_changed_request_is_another_one(
-    place: Place, issuer: Issuer, datadog: StandIn, change: Callable[[Callable[..., Curled]], Curled]
-) -> None:
-    gateway, control = place
-    call = agent(gateway, issuer)
-    approved = call(*NOW, *create_monitor("a")).json()["ddgate"]["approval"]
-    control.decide(approved)
-    other = change(call)
-    assert (other.status, other.json()["ddgate"]["reason"]) == (429, "approval_pending")
-    assert other.json()["ddgate"]["approval"] != approved
-    assert not writes(datadog)
-
-
-@pytest.mark.parametrize("who", [{"sub": "other-agent"}, {"sub": "demo-agent", "act": {"sub": "demo-agent"}}])
-def test_abuse_32_another_principal_or_owner_is_another_request(
-    place: Place, issuer: Issuer, datadog: StandIn, who: dict[str, Any]
-) -> None:
-    gateway, control = place
-    approved = agent(gateway, issuer)(*NOW, *create_monitor("a")).json()["ddgate"]["approval"]
-    control.decide(approved)
-    claims: dict[str, Any] = {"groups": ["agents"], **who}
-    if "act" in claims:
-        claims["act"] = {"iss": issuer.url, "sub": "demo-agent", "groups": ["agents"]}
-        claims["sub"] = "bob"
-    token = issuer.mint(**claims)
-    other = curl(gateway, *NOW, *create_monitor("a"), token=token)
-    assert other.status == 429, other.body
-    assert other.json()["ddgate"]["approval"] != approved
-    assert curl(gateway, f"https://api.datadoghq.com/.ddgate/approvals/{approved}", token=token).status == 404
-    assert not writes(datadog)
-
-
-def test_abuse_32_another_credential_is_another_request(
-    place: Place, issuer: Issuer, datadog: StandIn, tmp_path: Path
-) -> None:
-    gateway, control = place
-    call = agent(gateway, issuer)
-    approved = call(*NOW, *create_monitor("a")).json()["ddgate"]["approval"]
-    control.decide(approved)
-    revision = gateway.status()["policy_revision"]
-    text = POLICY.replace("    reason: Monitors page people.", "    credential: readonly")
-    (tmp_path / "approvals.yaml").write_text(text)
-    wait_until(lambda: gateway.status()["policy_revision"] != revision, what="the new policy")
-    other = call(*NOW, *create_monitor("a"))
-    assert other.status == 429
-    assert other.json()["ddgate"]["approval"] != approved
-    assert not writes(datadog)
-
-
-def test_abuse_31_a_newer_deny_beats_a_grant(
-    place: Place, issuer: Issuer, datadog: StandIn, tmp_path: Path
-) -> None:
-    """Also for a call that is held while policy changes."""
-    gateway, control = place
-    call = agent(gateway, issuer)
-    with calling(lambda: call(*create_monitor("a"))) as answer:
-        (pending,) = control.wait_for("pending")
-        revision = gateway.status()["policy_revision"]
-        text = POLICY + "  - {id: freeze, effect: deny, op: {name: CreateMonitor}, reason: frozen}\n"
-        (tmp_path / "approvals.yaml").write_text(text)
-        wait_until(lambda: gateway.status()["policy_revision"] != revision, what="the new policy")
-        assert control.decide(pending["id"]).status_code == 200
-    refused = answer.result()
-    assert (refused.status, refused.json()["ddgate"]["rule"]) == (403, "freeze")
-    assert not writes(datadog)
-
-
 def test_a_token_that_expires_while_its_call_is_held_forwards_nothing(
     place: Place, issuer: Issuer, datadog: StandIn
 ) -> None:
@@ -228,7 +130,7 @@ def test_a_token_that_expires_while_its_call_is_held_forwards_nothing(
     with calling(lambda: curl(gateway, *create_monitor("a"), token=token)) as answer:
         (pending,) = control.wait_for("pending")
         expires = json.loads(_payload(token))["exp"]
-        wait_until(lambda: _now() > expires, what="the end of the token")
+        wait_until(lambda: time.time() > expires, what="the end of the token")
         control.decide(pending["id"])
     assert answer.result().status == 401
     assert answer.result().json()["ddgate"]["reason"] == "token_expired"
@@ -236,16 +138,8 @@ def test_a_token_that_expires_while_its_call_is_held_forwards_nothing(
 
 
 def _payload(token: str) -> bytes:
-    import base64  # noqa: PLC0415 - for this one
-
     part = token.split(".")[1]
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-
-
-def _now() -> float:
-    import time  # noqa: PLC0415 - as above
-
-    return time.time()
 
 
 def test_abuse_34_a_client_that_left_is_not_executed_for_its_next_identical_call_is(

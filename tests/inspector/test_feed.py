@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from mitmproxy.addons.view import View
 from mitmproxy.test import taddons
 
+from addons.core.seal import parse_key
 from addons.inspector.feed import Feed, FeedLimits
-from addons.store.segments import SegmentWriter
+from addons.store.sealing import Sealer, SealKeys
+from addons.store.segments import SegmentLimits, SegmentWriter
 from addons.store.state_dir import StateDir
 
 type MakeFlow = Callable[..., bytes]
@@ -51,6 +53,17 @@ def test_no_more_bytes_are_kept_than_allowed(
         writer.append(make_flow(f"flow-{n}"))
     drain(feed)
     assert sorted(ids(view)) == ["flow-3", "flow-4"]
+
+
+def test_sealed_recordings_show_with_their_key(state: StateDir, view: View, make_flow: MakeFlow) -> None:
+    key = parse_key(b"0a" * 32)
+    writer = SegmentWriter(state.recordings, SegmentLimits(min_free_bytes=0), Sealer(key))
+    writer.append(make_flow("flow-0"))
+    drain(Feed(state.recordings, view, FeedLimits()))
+    assert ids(view) == []
+    drain(Feed(state.recordings, view, FeedLimits(), SealKeys.of([key])))
+    assert ids(view) == ["flow-0"]
+    writer.rotate()
 
 
 def test_a_later_state_of_a_call_replaces_the_earlier(

@@ -1,5 +1,6 @@
-"""I2, I3, I5 and I12 under `kill -9`: a gateway is killed again and again while eight clients send through
-it, and each time what it left is held against what its upstream and its clients got.
+"""I2, I3, I5 and I12 under `kill -9`: two gateways that write one log are killed again and again while eight
+clients send through them, and each time what they left is held against what their upstream and their clients
+got, and the log is verified.
 
 Two rounds always run, fifty with `--long`. DDGATE_CRASH_ROUNDS gives another number.
 """
@@ -12,13 +13,16 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from addons.core.redact.mask import contains_mask
 from addons.core.redact.vendors import fill
+from addons.store.log_check import own_trust
+from addons.store.log_verify import verify_log
+from addons.store.state_dir import StateDir
 from tests.e2e.gateway_process import Gateway, wait_until
 from tests.e2e.open_policy import write_open_policy
 from tests.long.caller import Answer, Caller
@@ -77,10 +81,11 @@ def id_of(target: str) -> str:
 
 
 class Rounds:
-    """One gateway, killed and started again on the same state."""
+    """Two gateways, killed and started again on the same state."""
 
-    def __init__(self, gateway: Gateway, issuer: Issuer, datadog: StandIn) -> None:
-        self.gateway = gateway
+    def __init__(self, gateways: Sequence[Gateway], issuer: Issuer, datadog: StandIn) -> None:
+        self.gateways = gateways
+        self.gateway = gateway = gateways[0]
         self.datadog = datadog
         self.token = issuer.token("demo-agent", ttl=3600)
         self.trail = Trail(gateway)
@@ -89,37 +94,53 @@ class Rounds:
         self.answered = 0
 
     def run(self, number: int, seconds: float) -> None:
-        self.gateway.start()
-        self._assert_it_works(number)
-        senders = [Sender(self._caller(), f"r{number}-c{client}") for client in range(CLIENTS)]
+        for gateway in self.gateways:
+            gateway.start()
+        for gateway in self.gateways:
+            self._assert_it_works(gateway, number)
+        senders = [
+            Sender(self._caller(self.gateways[client % len(self.gateways)]), f"r{number}-c{client}")
+            for client in range(CLIENTS)
+        ]
         for sender in senders:
             sender.start()
         began = time.monotonic()
         wait_until(
             lambda: time.monotonic() - began > seconds and all(sender.answered for sender in senders), 30
         )
-        self.gateway.stop(signal.SIGKILL)
+        for gateway in self.gateways:
+            gateway.stop(signal.SIGKILL)
         for sender in senders:
             sender.join(30)
             assert not sender.is_alive()
         answered = {name: answer for sender in senders for name, answer in sender.answered.items()}
         self._assert_all_on_record(answered)
+        self._assert_verifies()
 
     def finish(self) -> None:
-        """What was torn off is cut off: after the last start mitmproxy reads every segment to its end."""
+        """What was torn off is cut off: after the last start mitmproxy reads every segment to its end. Calls
+        that nobody can tell the end of have an outcome that says so.
+        """
         self.gateway.start()
-        self._assert_it_works(-1)
+        self._assert_it_works(self.gateway, -1)
+        wait_until(self.trail.is_settled, 30, "an outcome of every call")
         self._assert_readable()
         assert self.gateway.stop() == 0
         self.search.assert_nothing_found()
-        assert_log_is_calm(self.gateway)
+        for gateway in self.gateways:
+            assert_log_is_calm(gateway)
+        self._assert_verifies()
 
-    def _caller(self) -> Caller:
-        return Caller(self.gateway.port, self.gateway.ca, LOGS, self.token)
+    def _assert_verifies(self) -> None:
+        state = StateDir(self.gateway.state)
+        verify_log(state.audit_log, own_trust(state))
 
-    def _assert_it_works(self, number: int) -> None:
-        caller = self._caller()
-        name = f"r{number}-probe"
+    def _caller(self, gateway: Gateway) -> Caller:
+        return Caller(gateway.port, gateway.ca, LOGS, self.token)
+
+    def _assert_it_works(self, gateway: Gateway, number: int) -> None:
+        caller = self._caller(gateway)
+        name = f"r{number}-{self.gateways.index(gateway)}-probe"
 
         def answered() -> bool:
             try:
@@ -181,8 +202,9 @@ def run_rounds(
 ) -> Rounds:
     datadog.reset()
     config = {"policy": [write_open_policy(directory)], "recordings": {"segment_size": "1MiB"}}
-    gateway = make_gateway(config=config)
-    rounds = Rounds(gateway, issuer, datadog)
+    gateways = [make_gateway(name, config=config) for name in ("one", "other")]
+    gateways[1].state = gateways[0].state
+    rounds = Rounds(gateways, issuer, datadog)
     choose = random.Random(9)  # noqa: S311 - when to kill
     for number in range(count):
         rounds.run(number, choose.uniform(0.2, 0.9))

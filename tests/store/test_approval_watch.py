@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from addons.store.approval_watch import ApprovalWatch, Version
-from addons.store.audit_log import AuditLogUnusable
+from addons.store.log_problems import AuditLogUnusable
 
 
 @dataclass

@@ -12,10 +12,11 @@ from addons.store.approval_requests import Ask, ExpireDue
 from addons.store.approval_rows import ApprovalUnreadable
 from addons.store.approval_votes import VoteFor
 from addons.store.approvals import Approvals, Changed
-from addons.store.audit_log import AuditLog, AuditLogUnusable
+from addons.store.audit_log import AuditLog
 from addons.store.audit_record import AuditRecord, RecordKind
+from addons.store.log_problems import AuditLogUnusable
 from addons.store.state_dir import StateDir
-from tests.store.approval_samples import ALICE, NEEDS, START, Store, approval, later, requester
+from tests.store.approval_samples import ALICE, BOB, NEEDS, START, Store, approval, later, requester
 
 
 def holds_nothing(reader: Approvals) -> None:
@@ -158,7 +159,9 @@ def test_the_live_one_of_a_digest_is_whole(store: Store, reader: Approvals) -> N
     assert reader.standing("d2", START.wall, 60.0) is None
 
 
-def test_a_denial_stands_until_the_request_would_have_expired(store: Store, reader: Approvals) -> None:
+def test_a_denial_stands_until_a_moment_after_the_request_would_have_expired(
+    store: Store, reader: Approvals
+) -> None:
     """Who repeats the call hears of it, and asks nobody again."""
     one = store.ask("d1")
     store.vote(one, yes=False)
@@ -166,8 +169,23 @@ def test_a_denial_stands_until_the_request_would_have_expired(store: Store, read
     found = reader.standing("d1", one.pending_until - 1, 0.0)
     assert found is not None
     assert (found.id, found.state) == (one.id, State.DENIED)
-    assert reader.standing("d1", one.pending_until, 60.0) is None
+    assert reader.standing("d1", one.pending_until + 59, 60.0) == found
+    assert reader.standing("d1", one.pending_until + 60, 60.0) is None
     assert reader.standing("d1", one.requested_at - 301, 60.0) is None  # a clock that was put back
+
+
+def test_a_denial_after_a_late_yes_stands_as_long_as_the_grant_would_have(
+    store: Store, reader: Approvals
+) -> None:
+    one = store.ask("d1")
+    late = one.pending_until - 1
+    store.vote(one, at=later(NEEDS.pending - 1))
+    store.vote(one, BOB, yes=False, at=later(NEEDS.pending + 1))
+    for at in (late + 3, late + NEEDS.grant - 1, late + NEEDS.grant + 59):
+        found = reader.standing("d1", at, 60.0)
+        assert found is not None
+        assert (found.id, found.state) == (one.id, State.DENIED)
+    assert reader.standing("d1", late + NEEDS.grant + 60, 60.0) is None
 
 
 def test_an_end_by_time_is_told_for_a_moment(store: Store, reader: Approvals) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from addons.store.audit_log import AuditLog, AuditLogUnusable
+from addons.store.audit_log import AuditLog
 from addons.store.audit_record import AuditRecord, RecordKind, RecordRefused
+from addons.store.log_problems import AuditLogUnusable
 from addons.store.state_dir import StateDir
 
 type Make = Callable[..., AuditRecord]
@@ -28,6 +29,7 @@ def test_its_files_are_the_owners_alone(state: StateDir, record: Make) -> None:
     log = opened(state.audit_log)
     log.append([group(record())])
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in state.path.glob("audit*")} == {
+        "audit-checkpoint": 0o600,
         "audit.sqlite3": 0o600,
         "audit.sqlite3-wal": 0o600,
         "audit.sqlite3-shm": 0o600,

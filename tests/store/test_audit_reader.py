@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from addons.store.audit_log import AuditLog, AuditLogUnusable
+from addons.store.audit_log import AuditLog
 from addons.store.audit_reader import _reading, last_index, read_after, tail
 from addons.store.audit_record import AuditRecord
+from addons.store.log_problems import AuditLogUnusable
 from addons.store.state_dir import StateDir
 
 type Make = Callable[..., AuditRecord]

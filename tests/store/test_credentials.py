@@ -165,7 +165,7 @@ def test_a_command_that_fails_says_nothing_of_what_it_was_told_or_printed(
     for text in (str(problem.value), str(source)):
         assert OLD not in text
         assert NEW not in text
-        assert "-c" not in text
+        assert " -c" not in text
 
 
 def test_i3_no_representation_shows_a_key() -> None:

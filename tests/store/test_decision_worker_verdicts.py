@@ -24,7 +24,7 @@ SETS = (
 - {id: prod, effect: deny, op: {name: CreateMonitor}, body: {tags: {any: ["env:prod"]}}, reason: not prod}
 """,
     """
-- {id: allow, effect: allow, credential: rw, log: info, mask: {forward: {detect: [secrets]}}}
+- {id: allow, effect: allow, credential: rw, log: info, record: hash, mask: {forward: {detect: [secrets]}}}
 - {id: ask, effect: require_approval, body: {type: {in: [a, 1]}}, approval: {need: [{group: leads}]}}
 - {id: shadow, effect: deny, mode: shadow, body: {"deep.er": {absent: false}}}
 """,

@@ -9,8 +9,8 @@ import pytest
 
 from addons.core.approvals.states import State
 from addons.store.approval_votes import BreakTheGlass, VoteFor
-from addons.store.audit_log import AuditLogUnusable
 from addons.store.changes import ChangeRefused
+from addons.store.log_problems import AuditLogUnusable
 from addons.store.outbox import Delivery, Outbox, OutboxFigures, Target
 from addons.store.state_dir import StateDir
 from tests.store.approval_samples import ALICE, CAROL, START, Store, later

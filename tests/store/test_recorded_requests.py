@@ -120,7 +120,23 @@ def test_a_body_that_was_not_stored_is_not_held_and_its_size_is(tmp_path: Path, 
     made = MadeCall("POST", "/api/v1/monitor", body=b"x" * 1234, stored=False)
     call = one(tmp_path, catalogue, made)
     assert call.evidence(Reads.BODY) is None
+    assert call.lacks_body
     assert call.request.size == 1234
+
+
+def test_the_size_of_a_body_that_was_not_stored_is_what_rules_saw(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    """Not what travelled: a rule on `http.size` is about the decoded body."""
+    made = MadeCall("POST", "/api/v2/logs", body=b"x" * 123_456, encoding="gzip", stored=False)
+    call = one(tmp_path, catalogue, made)
+    assert call.evidence(Reads.BODY) is None
+    assert call.request.size == 123_456
+
+
+def test_a_call_without_a_body_lacks_none(tmp_path: Path, catalogue: Catalogue) -> None:
+    assert not one(tmp_path / "a", catalogue, MadeCall("GET", "/api/v1/monitor")).lacks_body
+    assert not one(tmp_path / "b", catalogue, MadeCall("POST", "/api/v1/monitor", body=b"{}")).lacks_body
 
 
 def test_a_body_that_is_not_json_is_held_and_not_readable(tmp_path: Path, catalogue: Catalogue) -> None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from addons.core.model import Effect, Principal
 from addons.core.policy.policy_set import PolicySet
-from addons.core.policy.request import Decision, Evidence, Masks, PolicyRequest, Reads
+from addons.core.policy.request import Decision, Evidence, Masks, PolicyRequest, Reads, Recording
 
 type EvidenceOf = Callable[[Reads, Collection[str] | None], Evidence | None]
 """Gives a document that rules read, or the fields of it that they ask for (None: it may be all); None where
@@ -81,17 +81,18 @@ def reads_claims(policy_set: PolicySet) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One side of a comparison. Credential, masks and limits are None where they are not known."""
+    """One side of a comparison. Credential, masks, limits and record are None where they are not known."""
 
     effect: Effect
     rule: str | None
     reason: str
-    obligations: tuple[str | None, Masks, Masks, tuple[str, ...]] | None = None
+    obligations: tuple[str | None, Masks, Masks, tuple[str, ...], Recording] | None = None
 
     @staticmethod
     def by(decision: Decision) -> Said:
         limits = tuple(use.name for use in decision.limits)
-        obligations = decision.credential, decision.mask_forward, decision.mask_response, limits
+        masks = decision.mask_forward, decision.mask_response
+        obligations = decision.credential, *masks, limits, decision.record
         return Said(decision.effect, decision.rule, decision.reason.value, obligations)
 
     def __str__(self) -> str:
@@ -110,7 +111,7 @@ class Change(StrEnum):
     OTHER_REFUSAL = "other_refusal"
     """Denied became asking for approval, or the reverse."""
     OBLIGATIONS = "obligations"
-    """Let through as before, with another credential, other masks or limits."""
+    """Let through as before, with another credential, masks, limits or record."""
 
 
 def change(old: Said, new: Said) -> Change | None:

@@ -13,7 +13,16 @@ from addons.core.approvals.needs import added_up
 from addons.core.model import Effect, Operation, Reason
 from addons.core.policy.conditions.limits import UnusableKey
 from addons.core.policy.index import Candidate, Candidates, missing_evidence
-from addons.core.policy.request import Decision, LimitUse, LogLevel, Masks, PolicyRequest, Reads, ShadowHit
+from addons.core.policy.request import (
+    Decision,
+    LimitUse,
+    LogLevel,
+    Masks,
+    PolicyRequest,
+    Reads,
+    Recording,
+    ShadowHit,
+)
 from addons.core.policy.rules import Fit, Rule, RuleError, UnreadableEvidence
 
 _UNKNOWN = "the call is none of Datadog's operations that the gateway knows"
@@ -27,7 +36,9 @@ _LEVELS = list(LogLevel)
 
 @dataclass(slots=True)
 class _Matches:
-    """The rules that fit one request. `restrictions` ask for approval only of what is allowed otherwise."""
+    """The rules that fit one request. `restrictions` ask for approval only of what is allowed otherwise;
+    `unsure` are the allow rules of which an error leaves open whether they fit.
+    """
 
     denials: list[Rule] = field(default_factory=list)
     denials_by_lack: list[Rule] = field(default_factory=list)
@@ -36,6 +47,7 @@ class _Matches:
     approvals: list[Rule] = field(default_factory=list)
     restrictions: list[Rule] = field(default_factory=list)
     allows: list[Rule] = field(default_factory=list)
+    unsure: list[Rule] = field(default_factory=list)
     shadow: list[ShadowHit] = field(default_factory=list)
     pending: bool = False
 
@@ -140,6 +152,8 @@ def _add_failure(matches: _Matches, rule: Rule, error: RuleError) -> None:
         matches.unread.append((rule, error))
     elif rule.effect is not Effect.ALLOW:
         matches.failures.append(rule)
+    else:
+        matches.unsure.append(rule)
 
 
 def _verdict(matches: _Matches, request: PolicyRequest, revision: str) -> Decision:
@@ -200,6 +214,7 @@ def _permission(
         mask_response=masks_response,
         limits=limits,
         log=_loudest(matches.all()),
+        record=Recording.FULL if asking else _recording(matches),
         shadow=_shadow(matches),
         needs=added_up(each.needs for each in asking if each.needs is not None) if asking else None,
         asking=_ids(asking),
@@ -236,6 +251,14 @@ def _limits(rules: Iterable[Rule], request: PolicyRequest) -> tuple[LimitUse, ..
 
 def _loudest(rules: Iterable[Rule]) -> LogLevel | None:
     return max((rule.log for rule in rules if rule.log is not None), key=_LEVELS.index, default=None)
+
+
+def _recording(matches: _Matches) -> Recording:
+    """A rule that says `full` stands against all that say `hash`, even if it may not fit."""
+    said = {rule.record for rule in matches.allows}
+    if Recording.HASH not in said or Recording.FULL in {*said, *(rule.record for rule in matches.unsure)}:
+        return Recording.FULL
+    return Recording.HASH
 
 
 def _shadow(matches: _Matches) -> tuple[ShadowHit, ...]:

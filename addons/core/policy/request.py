@@ -109,13 +109,23 @@ class LogLevel(StrEnum):
     WARNING = "warning"
 
 
+class Recording(StrEnum):
+    """What is stored of the bodies of a call that passes, its own and its answer's: both, masked, or the size
+    and keyed digest of each.
+    """
+
+    FULL = "full"
+    HASH = "hash"
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What policy says about one call, and why.
 
     `rule` is the one that decided: of those with the winning effect, the first by id. `rules` are all that
     matched, by id. `credential` is None where no matching rule names one. Masks and limits are those of all
-    matching allow and approval rules, together. `shadow` are the rules that would have had a say, were they
+    matching allow and approval rules, together. `record` is never `hash` where the call is denied, or people
+    are to be asked. `shadow` are the rules that would have had a say, were they
     enforced. `withheld` is, under `profile: observe`, the verdict that was not enforced. `revision` is the
     policy set's. Where people are to be asked, `needs` is what all the rules that want it need together,
     `asking` are these rules and `why` their reasons.
@@ -133,6 +143,7 @@ class Decision:
     mask_response: Masks = Masks()
     limits: tuple[LimitUse, ...] = ()
     log: LogLevel | None = None
+    record: Recording = Recording.FULL
     shadow: tuple[ShadowHit, ...] = ()
     withheld: Decision | None = None
     needs: Needs | None = None

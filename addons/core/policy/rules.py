@@ -18,7 +18,7 @@ from addons.core.model import Effect, Json, Principal
 from addons.core.policy.conditions.globs import TextTest, compile_globs
 from addons.core.policy.conditions.limits import Limit
 from addons.core.policy.forms.matchers import Comparison, Scalar
-from addons.core.policy.request import LogLevel, Masks, PolicyRequest, Reads
+from addons.core.policy.request import LogLevel, Masks, PolicyRequest, Reads, Recording
 from addons.core.yaml_source import Position
 
 
@@ -74,6 +74,7 @@ class Rule:
     mask_response: Masks
     limits: tuple[Limit, ...]
     log: LogLevel | None
+    record: Recording | None
     reason: str
     needs: Needs | None
     shadow: bool

@@ -168,6 +168,8 @@ def _differences(expect: Expect, decision: Decision) -> list[str]:
         differences.append(f"expected the limits {', '.join(expect.limits) or 'none'}, got {got}")
     if expect.log is not None and expect.log is not decision.log:
         differences.append(f"expected to be logged as {expect.log}, got {decision.log or 'nothing'}")
+    if expect.record is not None and expect.record is not decision.record:
+        differences.append(f"expected to be recorded as {expect.record}, got {decision.record}")
     if expect.shadow is not None and set(expect.shadow) != {hit.rule for hit in decision.shadow}:
         got = ", ".join(hit.rule for hit in decision.shadow) or "none"
         differences.append(f"expected the shadow rules {', '.join(expect.shadow) or 'none'}, got {got}")

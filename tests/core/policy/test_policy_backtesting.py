@@ -20,7 +20,7 @@ from addons.core.policy.backtesting import (
     judge,
     reads_claims,
 )
-from addons.core.policy.request import Evidence, Masks, Reads, Seen
+from addons.core.policy.request import Evidence, Masks, Reads, Recording, Seen
 from tests.core.policy.policy_making import policy, principal, request
 
 ASK = "approval: {need: [{group: leads}]}"
@@ -105,9 +105,11 @@ def test_changes_by_effect(old: Effect, new: Effect, expected: Change | None) ->
 
 
 def test_obligations_are_compared_where_both_are_known() -> None:
-    one = Said(ALLOW, "r", "", ("default", Masks(), Masks(), ()))
-    other = replace(one, obligations=("readonly", Masks(), Masks(), ()))
+    one = Said(ALLOW, "r", "", ("default", Masks(), Masks(), (), Recording.FULL))
+    other = replace(one, obligations=("readonly", Masks(), Masks(), (), Recording.FULL))
+    unstored = replace(one, obligations=("default", Masks(), Masks(), (), Recording.HASH))
     assert change(one, other) is Change.OBLIGATIONS
+    assert change(one, unstored) is Change.OBLIGATIONS
     assert change(one, one) is None
     assert change(replace(one, obligations=None), other) is None
     assert change(replace(one, effect=DENY), replace(other, effect=DENY)) is None

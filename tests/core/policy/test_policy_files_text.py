@@ -53,7 +53,7 @@ def problems(*texts: str) -> list[str]:
         ("mask: {response: {detect: [secret]}}", "5:32", "did you mean 'secrets'?"),
         ("mask: {response: {json: ['data.x']}}", "5:30", "begin with $"),
         ("mask: {response: {}}", "5:22", "masks nothing"),
-        ("record: full", "5:5", "unknown key 'record'"),
+        ("record: hsh", "5:13", "did you mean 'hash'?"),
         # documents
         ("op: {name: CreateMonitor}\n    body: {a..b: x}", "6:12", "a..b"),
         ("op: {name: CreateMonitor}\n    body: {a: {any: [x], is: y}}", "6:15", "keep one test"),

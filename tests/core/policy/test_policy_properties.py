@@ -101,6 +101,8 @@ def rules(draw: st.DrawFn, effects: tuple[str, ...] = ("allow", "deny", "require
         rule["limit"] = draw(st.sampled_from(["one", "two"]))
     if rule["effect"] != "deny" and draw(st.booleans()):
         rule["credential"] = draw(st.sampled_from(["ro", "rw"]))
+    if rule["effect"] == "allow" and draw(st.booleans()):
+        rule["record"] = draw(st.sampled_from(["full", "hash", "hash"]))
     if rule["effect"] != "deny" and draw(st.booleans()):
         rule["mask"] = {"forward": {"detect": [draw(st.sampled_from(["secrets", "pii"]))]}}
     return rule

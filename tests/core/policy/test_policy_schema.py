@@ -108,7 +108,7 @@ GOOD = [
     RULE + "http: {method: PUT, query: {force: {in: [a, b], absent: false}}, size: '<=64KiB'}}",
     RULE + "body: {options.a: {any: x, absent: false}, 'b[*].c': [x, lists.l]}}",
     RULE + "target: {tags: {all: [x]}}, op: {name: UpdateMonitor}}",
-    RULE + "when: 'body.x == 1', mode: shadow, log: warning}",
+    RULE + "when: 'body.x == 1', mode: shadow, log: warning, record: hash}",
     RULE + "limit: n, credential: ro, mask: {forward: {detect: secrets}, response: {json: $..email}}}",
     RULE
     + "time: {zone: Europe/Paris, days: mon-fri, hours: ['08:00-12:00', '13:00-18:00'], until: 2030-01-01}}",
@@ -152,6 +152,9 @@ BAD = [
     RULE + "mask: {forward: {detect: [secret]}}}",
     RULE + "mode: dry}",
     RULE + "log: loud}",
+    RULE + "record: none}",
+    RULE.replace("allow", "deny") + "record: full}",
+    ASKING + "approval: {need: [{group: g}]}, record: hash}",
     RULE + "limit: []}",
     RULE + "time: {zone: UTC}}",
     RULE + "time: {hours: 8-18}}",
@@ -225,6 +228,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "mask": st.fixed_dictionaries({}, optional={"forward": MASKINGS, "response": MASKINGS}),
     "limit": st.sampled_from(["n", ["n"]]),
     "log": st.just("info"),
+    "record": st.sampled_from(["full", "hash"]),
     "reason": st.just("because"),
     "approval": st.fixed_dictionaries(
         {"need": st.just([{"group": "g"}])}, optional={"hold": st.sampled_from(["5m", "0s"])}

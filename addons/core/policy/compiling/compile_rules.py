@@ -53,6 +53,7 @@ def _rule(file: PolicyFile, path: Path, rule: rule_document.Rule, operations: Op
         mask_response=response,
         limits=compile_limits(file, path, rule),
         log=rule.log,
+        record=rule.record,
         reason=rule.reason or "",
         needs=compile_needs(rule),
         shadow=rule.mode == "shadow",

@@ -18,7 +18,7 @@ from addons.core.policy.forms.matchers import (
     Texts,
     one_as_list,
 )
-from addons.core.policy.request import LogLevel
+from addons.core.policy.request import LogLevel, Recording
 from addons.core.quantities import Duration
 from addons.core.yaml_source import complaint
 
@@ -211,6 +211,10 @@ class Rule(PolicySection):
     """Names under `limits:` that the call counts against."""
     log: Annotated[LogLevel, Field(strict=False)] | None = None
     """How loudly a call that fits is told in the gateway's log."""
+    record: Annotated[Recording, Field(strict=False)] | None = None
+    """`hash`: of a call that passes, no body is stored, only the size and a keyed digest of each; `full`, the
+    default, goes before every `hash` where it is written.
+    """
     reason: Text | None = None
     """Told to the agent with a refusal."""
     approval: Approval | None = None
@@ -232,6 +236,9 @@ class Rule(PolicySection):
             idle = [key for key in ("credential", "mask", "limit") if getattr(self, key) is not None]
             if idle:
                 raise complaint(f"{', '.join(idle)} has no effect in a deny rule", "remove it")
+        if self.effect is not Effect.ALLOW and self.record is not None:
+            remedy = "remove it; what is denied, or people are asked about, is recorded in full"
+            raise complaint("record has an effect in allow rules alone", remedy)
         if self.effect is Effect.REQUIRE_APPROVAL and self.approval is None:
             raise complaint("nobody is named who may approve", "approval: {need: [{group: G, count: 1}]}")
         if self.effect is not Effect.REQUIRE_APPROVAL and self.approval is not None:

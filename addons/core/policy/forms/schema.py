@@ -105,7 +105,7 @@ _BETWEEN_FIELDS: Mapping[str, tuple[JsonSchemaValue, ...]] = {
             "effect",
             Effect.ALLOW,
             {"not": {"required": ["op"], "properties": {"op": {"required": ["absent"]}}}},
-            {},
+            {"properties": {"record": False}},
         ),
     ),
     "PolicyDocument": (

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from addons.core.model import Reason
 from addons.core.policy.forms.matchers import Identifier, PolicySection, Text, one_as_list
 from addons.core.policy.forms.rule_document import EffectName, Mask
-from addons.core.policy.request import LogLevel
+from addons.core.policy.request import LogLevel, Recording
 from addons.core.quantities import Size
 
 AnyJson = Annotated[object, WithJsonSchema({"type": ["object", "array", "string", "number", "boolean"]})]
@@ -77,6 +77,8 @@ class Expect(PolicySection):
     """All limits that the call counts against."""
     log: Annotated[LogLevel, Field(strict=False)] | None = None
     """How loudly it is told."""
+    record: Annotated[Recording, Field(strict=False)] | None = None
+    """Whether its bodies are stored."""
     shadow: tuple[Identifier, ...] | None = None
     """All rules in shadow mode that match."""
 

@@ -1,0 +1,113 @@
+"""A recording served as Datadog on loopback: what `ddgate recordings serve` and `ddgate replay` both run."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from addons.core.redact.mask import MASK_KEY, Masker
+from addons.core.redact.message_masks import MessageMasks
+from addons.replaying.asked import Asking
+from addons.replaying.exchange import Exchange
+from addons.replaying.ignored import NOTHING, Ignored
+from addons.replaying.masked_values import MaskedValues
+from addons.replaying.stand_in import StandIn
+from addons.replaying.stand_in_calls import StandInCalls, TooMuchRecorded
+from addons.sandbox.lifecycle import LOOPBACK
+from addons.sandbox.server import Answer, Handler, Request, Server
+from addons.start_problems import GatewayProblem
+from addons.store.recorded_flows import NoRecordings, find_recordings
+from addons.store.state_dir import StateDir
+
+BODY_DIGEST_KEY = "body-digest"
+"""Name of the installation's key of the digests that stand for bodies which aren't stored."""
+_NO_KEY = b"no key of an installation is known"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the recordings were masked with. `are_known` is False where it was another installation, so that
+    masks can be compared by their kind alone.
+    """
+
+    masks: MessageMasks
+    values: MaskedValues
+    asking: Asking
+    are_known: bool
+
+
+def keys_of(state: StateDir | None, ignored: Ignored = NOTHING) -> Keys:
+    """Raises StateDirUnusable."""
+    if state is None:
+        masks = MessageMasks(Masker(_NO_KEY))
+        return Keys(masks, MaskedValues(None), Asking(masks, _NO_KEY, ignored), are_known=False)
+    masker = Masker(state.installation_key(MASK_KEY))
+    asking = Asking(MessageMasks(masker), state.installation_key(BODY_DIGEST_KEY), ignored)
+    return Keys(asking.masks, MaskedValues(masker), asking, are_known=True)
+
+
+def existing_state(path: Path) -> StateDir | None:
+    """Open the state directory if there is one: reading a file must not make one. Raises StateDirUnusable."""
+    return StateDir.open(path) if (path / "keys").is_dir() else None
+
+
+def found_files(places: Sequence[Path]) -> list[Path]:
+    """Raises GatewayProblem."""
+    try:
+        return find_recordings(places)
+    except NoRecordings as problem:
+        raise GatewayProblem(str(problem)) from None
+
+
+def stand_in_of(exchanges: Iterable[Exchange], keys: Keys, *, once: bool = False) -> StandIn:
+    """Raises GatewayProblem where the recordings are too large."""
+    calls = StandInCalls(keys.asking, keys.values)
+    try:
+        calls.add(exchanges)
+    except TooMuchRecorded as problem:
+        raise GatewayProblem(str(problem)) from None
+    return StandIn(calls, keys.asking, once=once)
+
+
+def bound(port: int, what: str) -> socket.socket:
+    """Listen on loopback; 0 is any port that is free. Raises GatewayProblem."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((LOOPBACK, port))
+        listener.listen(512)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise GatewayProblem(
+            f"port {port} on {LOOPBACK} can't be taken ({error.strerror}); choose another with {what} N, "
+            f"or {what} 0 for any that is free"
+        ) from None
+    return listener
+
+
+@asynccontextmanager
+async def served(
+    stand_in: StandIn, listeners: Sequence[tuple[socket.socket, ssl.SSLContext | None]]
+) -> AsyncIterator[None]:
+    """Answer on the listeners until the block ends."""
+    servers = [Server(listener, _handler(stand_in), tls) for listener, tls in listeners]
+    try:
+        yield
+    finally:
+        await asyncio.gather(*(server.close() for server in servers))
+
+
+def _handler(stand_in: StandIn) -> Handler:
+    async def answer(request: Request) -> Answer:
+        target = f"{request.path}?{request.query}" if request.query else request.path
+        given = stand_in.answer(request.method, target, request.headers, request.body)
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in given.headers)
+        return Answer(given.status, headers, given.body)
+
+    return answer

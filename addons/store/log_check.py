@@ -1,0 +1,70 @@
+"""What is verified of the audit log before anything is added to it, and whom to trust by default."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from addons.core.transparency.signed_note import VerifierKey
+from addons.store import newest_checkpoint
+from addons.store.log_heads import Trust
+from addons.store.log_keys import LogKeys
+from addons.store.log_problems import AuditLogUnusable, as_damage, explain
+from addons.store.log_schema import check_version
+from addons.store.log_verify import LogInvalid, verify_log
+from addons.store.state_dir import StateDir
+
+NEWEST = 65_536
+"""So many of the last records are hashed at a start; the tree over all of them is checked whole."""
+
+_REMEDY = (
+    "Keep the file and find out what happened to it (`ddgate audit verify` looks at all of it). To go on, "
+    "set it aside: `ddgate audit new-log` begins a new log that names it."
+)
+
+
+def check_log(state: StateDir) -> None:
+    """Refuse a log that doesn't verify, or that is older than the newest checkpoint beside it.
+
+    Raises `AuditLogUnusable`.
+    """
+    path = state.audit_log
+    try:
+        verify_log(path, own_trust(state), newest=NEWEST)
+    except LogInvalid as invalid:
+        raise AuditLogUnusable(f"The audit log {path} doesn't verify: {invalid}.", _REMEDY) from None
+
+
+def own_trust(state: StateDir, log: Path | None = None, witnesses: tuple[VerifierKey, ...] = ()) -> Trust:
+    """The keys of the state directory, and the newest checkpoint in it, for its log or for `log`, another one
+    in it. Raises `AuditLogUnusable`.
+    """
+    path = log or state.audit_log
+    newest = newest_checkpoint.read(path) if path == state.audit_log else None
+    place = f"the checkpoint in {newest_checkpoint.path_of(path)}"
+    return Trust(
+        LogKeys(state).verifiers(origin_of(path)),
+        ((place, newest),) if newest is not None else (),
+        witnesses,
+    )
+
+
+def origin_of(path: Path) -> str:
+    """The name of the log. Raises `AuditLogUnusable`."""
+    if not path.exists():
+        raise AuditLogUnusable(f"There is no audit log at {path}.", "Name its state directory with --state.")
+    try:
+        with (
+            as_damage(),
+            contextlib.closing(
+                sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+            ) as connection,
+        ):
+            check_version(path, connection)
+            row = connection.execute("SELECT origin FROM log_head").fetchone()
+    except sqlite3.Error as error:
+        raise explain(path, error) from None
+    if row is None:
+        raise AuditLogUnusable(f"The audit log {path} doesn't hold: it has no head.", _REMEDY)
+    return str(row[0])

@@ -1,0 +1,119 @@
+"""What must happen to the audit log when nobody asks: heads become checkpoints also when no record follows,
+and calls of dead processes get their outcome.
+
+Every gateway and every control process does it, so that it depends on none; doing it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from dataclasses import dataclass
+from time import time
+
+from addons.core.model import Json
+from addons.store.audit_record import AuditRecord, RecordKind, RecordRefused
+from addons.store.changes import ChangeRefused
+from addons.store.journal import Journal, JournalUnavailable
+from addons.store.log_keeping import KeepHead, Prune
+from addons.store.log_orphans import SettleOrphans, open_calls
+from addons.store.log_problems import AuditLogUnusable, explain
+from addons.store.log_tree import KEPT_EVERY_SECONDS
+from addons.store.segment_retention import remove_old
+from addons.store.state_dir import StateDir
+
+_PACE = KEPT_EVERY_SECONDS
+_THOROUGH = 15  # every so many rounds: orphans
+_RETENTION_EVERY = 600.0  # seconds
+_BREATH = 0.1  # seconds for others to write in, between two steps
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How many seconds texts of records and recordings stay; None for ever."""
+
+    texts: float | None = None
+    recordings: float | None = None
+
+
+_log = logging.getLogger(__name__)
+
+
+class LogKeeper:
+    def __init__(
+        self, state: StateDir, journal: Journal, retention: Retention | None = None, pace: float = _PACE
+    ) -> None:
+        self._state = state
+        self._journal = journal
+        self._retention = retention or Retention()
+        self._retained_at = 0.0
+        self._pace = pace
+        self._after = 0  # calls attempted up to here are settled
+        self._failing = False
+
+    async def run(self) -> None:
+        """Every second, until cancelled."""
+        rounds = 0
+        while True:
+            try:
+                await self.look(thorough=rounds % _THOROUGH == 0)
+                self._failing = False
+            except (JournalUnavailable, AuditLogUnusable, ChangeRefused, RecordRefused) as error:
+                if not self._failing:
+                    _log.warning("The audit log can't be looked after for now: %s", error)
+                self._failing = True
+            rounds += 1
+            await asyncio.sleep(self._pace)
+
+    async def look(self, *, thorough: bool) -> None:
+        """Raises JournalUnavailable, AuditLogUnusable, ChangeRefused."""
+        if thorough:
+            found = await asyncio.to_thread(open_calls, self._state, self._after)
+            if found.orphans:
+                settled = await self._journal.change(SettleOrphans(found.orphans, time()))
+                if settled:
+                    _log.warning("%d calls of a gateway that ended are on record as unknown", settled)
+            self._after = found.after
+        if await asyncio.to_thread(self._is_head_unkept):
+            await self._journal.change(KeepHead(time()))
+        if abs(time() - self._retained_at) >= _RETENTION_EVERY:
+            self._retained_at = time()
+            await self.retain()
+
+    async def retain(self) -> None:
+        """Let go of what has been there for long enough. Raises as `look`."""
+        now = time()
+        if self._retention.texts is not None:
+            by: dict[str, Json] = {"by": "audit.retention"}
+            step = Prune(now - self._retention.texts, now, by)
+            while await self._journal.change(step) is not None:  # noqa: ASYNC110 - it waits for nothing
+                await asyncio.sleep(_BREATH)
+        if self._retention.recordings is not None:
+            before = now - self._retention.recordings
+            try:
+                gone = await asyncio.to_thread(remove_old, self._state.recordings, before)
+            except OSError as error:
+                _log.warning("Old recordings can't be removed: %s", error.strerror)
+                return
+            if gone:
+                segments: list[Json] = [*gone]
+                attributes: dict[str, Json] = {"segments": segments, "by": "recordings.retention"}
+                message = f"{len(gone)} segments of recordings were removed"
+                await self._journal.append(
+                    [AuditRecord(RecordKind.RECORDINGS_REMOVED, now, message=message, attributes=attributes)]
+                )
+
+    def _is_head_unkept(self) -> bool:
+        path = self._state.audit_log
+        try:
+            with contextlib.closing(
+                sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=3.0)
+            ) as connection:
+                ((size, kept, at),) = connection.execute("SELECT size, kept_size, kept_at FROM log_head")
+        except (sqlite3.Error, ValueError) as error:
+            raise explain(
+                path, error if isinstance(error, sqlite3.Error) else sqlite3.DatabaseError()
+            ) from None
+        return bool(size != kept and not 0 <= time() - at < KEPT_EVERY_SECONDS)

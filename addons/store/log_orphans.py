@@ -1,0 +1,141 @@
+"""Calls whose process ended between `attempted` and `outcome`: nobody can tell whether they ran, and the
+trail says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from addons.core.model import Json, Principal
+from addons.store.audit_record import AuditRecord, CallFacts, RecordKind
+from addons.store.changes import Applied
+from addons.store.log_problems import explain
+from addons.store.process_lock import is_dead
+from addons.store.sqlite_text import lenient_text
+from addons.store.state_dir import StateDir
+
+_log = logging.getLogger(__name__)
+
+# Answered out of the index by call and kind alone; `after` is given when only what is new is to be looked at.
+_OPEN = """SELECT idx, call FROM records AS one WHERE kind = 'attempted' AND idx > :after
+    AND NOT EXISTS (SELECT 1 FROM records AS other WHERE other.call = one.call AND other.kind = 'outcome')
+    ORDER BY idx"""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCalls:
+    """Calls without an outcome: those of processes that have ended, and where to go on looking next time."""
+
+    orphans: tuple[str, ...]
+    after: int
+
+
+def open_calls(state: StateDir, after: int) -> OpenCalls:
+    """Look at calls that were attempted after the record with the index `after`. Takes no lock; blocks.
+
+    Raises `AuditLogUnusable`.
+    """
+    try:
+        with _reading(state.audit_log) as connection:
+            ((last,),) = connection.execute("SELECT size FROM log_head").fetchall()
+            found = connection.execute(_OPEN, {"after": after}).fetchall()
+            orphans: list[str] = []
+            living: list[int] = []
+            for idx, call in found:
+                if is_dead(state, _process_of(connection, idx)):
+                    orphans.append(call)
+                else:
+                    living.append(idx)
+    except sqlite3.Error as error:
+        raise explain(state.audit_log, error) from None
+    return OpenCalls(tuple(orphans), min(living) - 1 if living else int(last))
+
+
+@dataclass(frozen=True, slots=True)
+class SettleOrphans:
+    """Put `outcome: unknown` on record for calls that still have no outcome; gives how many. `at` is in
+    seconds since the epoch.
+    """
+
+    calls: Sequence[str]
+    at: float
+
+    def apply(self, connection: sqlite3.Connection) -> Applied[int]:
+        records: list[AuditRecord] = []
+        for call in self.calls:
+            rows = connection.execute("SELECT kind, body FROM records WHERE call = ?", (call,)).fetchall()
+            attempted = [body for kind, body in rows if kind == RecordKind.ATTEMPTED]
+            if attempted and all(kind != RecordKind.OUTCOME for kind, _ in rows):
+                records.append(_unknown(call, attempted[0], self.at))
+        return Applied(len(records), tuple(records))
+
+
+def _unknown(call: str, attempted: str, at: float) -> AuditRecord:
+    """The outcome repeats who and what, so that it is found as other outcomes are."""
+    try:
+        parsed = json.loads(attempted)
+    except (ValueError, RecursionError):
+        parsed = None
+    body = parsed if isinstance(parsed, dict) else {}
+    request, decision = _part(body, "http_request"), _part(body, "decision")
+    facts = CallFacts(
+        principal=_principal(body),
+        rule=_text(decision, "rule"),
+        policy_revision=_text(decision, "policy_revision"),
+        approval=_text(body, "approval"),
+        method=_text(request, "method"),
+        host=_text(request, "host"),
+        path=_text(request, "path"),
+    )
+    message = "nobody can tell whether the call ran: its gateway process ended"
+    attributes: dict[str, Json] = {"outcome": "unknown"}
+    if (operation := _text(_part(body, "api"), "operation")) is not None:
+        attributes["operation"] = operation
+    return AuditRecord(RecordKind.OUTCOME, at, call, facts, message, attributes)
+
+
+def _principal(body: Mapping[str, Json]) -> Principal | None:
+    actor = _part(body, "actor")
+    issuer, subject = _text(actor, "issuer"), _text(actor, "subject")
+    if issuer is None or subject is None:
+        return None
+    return Principal(
+        issuer,
+        subject,
+        frozenset(),
+        0.0,
+        on_behalf_of=_text(body, "on_behalf_of"),
+        session=_text(body, "session"),
+        token_id=_text(actor, "token_id"),
+    )
+
+
+def _process_of(connection: sqlite3.Connection, idx: int) -> str:
+    row = connection.execute(
+        "SELECT json_extract(body, '$.attributes.process') FROM records WHERE idx = ?", (idx,)
+    ).fetchone()
+    return str(row[0]) if row is not None else ""
+
+
+def _part(body: Mapping[str, Json], name: str) -> Mapping[str, Json]:
+    part = body.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _text(body: Mapping[str, Json], name: str) -> str | None:
+    value = body.get(name)
+    return value if isinstance(value, str) else None
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=3.0, isolation_level=None)) as connection:
+        connection.text_factory = lenient_text
+        yield connection
