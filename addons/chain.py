@@ -100,10 +100,10 @@ def stages(runtime: Runtime) -> Sequence[object]:
         lifecycle,
         reload,
         Upkeep(
-            [
-                Keeper(runtime.state, runtime.journal, runtime.approvals, moment.now).run,
-                LogKeeper(runtime.state, runtime.journal, _retention(runtime)).run,
-            ],
+            {
+                "time limits": Keeper(runtime.state, runtime.journal, runtime.approvals, moment.now).run,
+                "the audit log": LogKeeper(runtime.state, runtime.journal, _retention(runtime)).run,
+            },
             runtime.approvals,
             runtime.process,
         ),

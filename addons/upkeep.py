@@ -5,18 +5,19 @@ that it does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 
 from addons.store.approvals import Approvals
+from addons.store.kept_alive import kept_alive
 from addons.store.process_lock import ProcessLock
 
 
 class Upkeep:
-    """Each of `keepers` runs until it is cancelled."""
+    """Each of `keepers`, by a name for the operator, runs until it is cancelled."""
 
     def __init__(
         self,
-        keepers: Sequence[Callable[[], Coroutine[None, None, None]]],
+        keepers: Mapping[str, Callable[[], Awaitable[None]]],
         approvals: Approvals,
         lock: ProcessLock,
     ) -> None:
@@ -26,7 +27,7 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
 
     def running(self) -> None:
-        self._tasks = [asyncio.create_task(keeper()) for keeper in self._keepers]
+        self._tasks = [asyncio.create_task(kept_alive(name, run)) for name, run in self._keepers.items()]
 
     def done(self) -> None:
         """After the journal is closed: until then this process may still end a call of its own."""

@@ -15,6 +15,7 @@ from addons.control.parts import ControlParts
 from addons.control.people import People
 from addons.control.public_url import PublicUrl
 from addons.control.sessions import Sessions
+from addons.control.verifying import Verifying
 from addons.control.witnessing import Witnessing
 from addons.core.config_approvals import Login
 from addons.core.redact.findings import TooComplex
@@ -96,6 +97,7 @@ def assemble(
             public=public,
             now=now,
             scrub=_scrubber(state),
+            verifying=Verifying(state),
             witnessing=Witnessing(config.audit.witnesses, loaded.base_dir, state, journal),
         )
         undo.pop_all()

@@ -59,6 +59,8 @@ def _control(parts: ControlParts) -> dict[str, object]:
     """Of this process itself: votes can't be taken while it can't write."""
     failure = parts.journal.failure()
     problems = {} if failure is None else {"audit": str(failure)}
+    if (broken := parts.verifying.problem) is not None:
+        problems["audit log"] = broken
     problems |= {f"witness {name}": said for name, said in parts.witnessing.problems().items()}
     warnings: dict[str, list[str]] = {}
     if lacking := parts.witnessing.warnings():

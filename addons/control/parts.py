@@ -11,6 +11,7 @@ from addons.control.login import LoginFlow
 from addons.control.people import People
 from addons.control.public_url import PublicUrl
 from addons.control.sessions import Sessions
+from addons.control.verifying import Verifying
 from addons.control.witnessing import Witnessing
 from addons.core.config import Config
 from addons.store.approvals import Approvals
@@ -40,3 +41,4 @@ class ControlParts:
     now: Callable[[], Moment]
     scrub: Callable[[str], str]
     witnessing: Witnessing
+    verifying: Verifying

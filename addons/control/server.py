@@ -18,11 +18,11 @@ from addons.control.assembly import Control, assemble
 from addons.control.messages import Sender
 from addons.start_problems import GatewayProblem
 from addons.store.config_file import LoadedConfig
+from addons.store.kept_alive import kept_alive
 from addons.store.log_format import Formatter, LogFormat
 
 _log = logging.getLogger(__name__)
 
-_AGAIN = 5.0  # seconds until a task that failed is started again
 _DRAIN = 3  # seconds that open answers may take at the end
 
 
@@ -65,9 +65,10 @@ async def _serve(control: Control, listener: socket.socket) -> None:
         "time limits": control.keeper.run,
         "the audit log": control.log_keeper.run,
         "witnesses": parts.witnessing.run,
+        "verifying the audit log": parts.verifying.run,
         "messages": lambda: Sender.of(parts).run(),
     }
-    running = [asyncio.create_task(_kept_alive(name, run), name=name) for name, run in tasks.items()]
+    running = [asyncio.create_task(kept_alive(name, run), name=name) for name, run in tasks.items()]
     try:
         await server.serve(sockets=[listener])
     finally:
@@ -96,16 +97,6 @@ class _Server(uvicorn.Server):
         self.force_exit = self.should_exit  # told twice: at once
         self.should_exit = True
         self._on_stop()
-
-
-async def _kept_alive(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """One task's failure must not take the approvals page away, and must not stay unseen."""
-    while True:
-        try:
-            await run()
-        except Exception:  # noqa: BLE001 - logged, and begun anew
-            _log.exception("The task of %s failed; it starts again in %.0f s.", name, _AGAIN)
-        await asyncio.sleep(_AGAIN)
 
 
 def _bound(host: str, port: int) -> socket.socket:

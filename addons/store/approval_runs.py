@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from addons.core.approvals.approval import Approval
+from addons.core.approvals.needs import places_left
 from addons.core.approvals.states import Event, State, after
 from addons.core.model import Json
+from addons.core.transparency.merkle import leaf_hash
 from addons.store import approval_records
 from addons.store.approval_answers import KeptAnswer, keep_answer
 from addons.store.approval_expiry import GRANT_HOLDS, clocks, end_unreadable
@@ -55,6 +57,7 @@ class Consume:
         if taken.rowcount != 1:
             raise ChangeRefused(RefusedBecause.NOT_APPROVED, "There is no approval for this call any more.")
         approval = load(connection, self.id).approval
+        _check_given(connection, approval)
         record = _step(RecordKind.APPROVAL_CONSUMED, approval, self.at, "the approval is used for this call")
         return Applied(approval, finish(connection, approval, record))
 
@@ -168,6 +171,24 @@ class Recover:
         )
         attributes: dict[str, Json] = {"outcome": "unknown", "operation": asked.operation}
         return [AuditRecord(RecordKind.OUTCOME, self.at.wall, call, facts, attributes=attributes)]
+
+
+def _check_given(connection: sqlite3.Connection, approval: Approval) -> None:
+    """Whoever can write to the file could set a state; what lets a call run is what people said, as it stands
+    in the log. Raises `ChangeRefused`.
+    """
+    votes = (frozenset(vote.person.groups) for vote in approval.votes if vote.approves)
+    left = places_left(approval.needs, votes)
+    given = approval.broken_glass is not None or (left is not None and not left)
+    kinds = (RecordKind.APPROVAL_APPROVED, RecordKind.APPROVAL_GLASS_BROKEN)
+    for leaf, body in connection.execute(
+        "SELECT leaf, body FROM records JOIN approval_history ON record = id WHERE approval = ? "
+        "AND kind IN (?, ?)",
+        (storable(approval.id), *kinds),
+    ):
+        if given and leaf_hash(body.encode("utf-8", "surrogateescape")) == leaf:
+            return
+    raise ChangeRefused(RefusedBecause.NOT_APPROVED, "Nobody's yes to this call is on record.")
 
 
 def _executing(connection: sqlite3.Connection, approval: str, call: str | None) -> Approval:

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
+from time import monotonic, sleep, time
 
 from addons.core.model import Risk
 from addons.core.transparency.merkle import leaf_hash
@@ -22,7 +22,7 @@ from addons.store.audit_record import AuditRecord, RecordKind, RecordRefused
 from addons.store.changes import Change, ChangeRefused, run
 from addons.store.log_keys import LogKeys
 from addons.store.log_problems import AuditLogUnusable, as_damage, explain
-from addons.store.log_schema import check_version, empty_log
+from addons.store.log_schema import check_schema, check_version, empty_log
 from addons.store.log_tree import LogTree, TreeDamaged
 from addons.store.sqlite_text import lenient_text
 from addons.store.state_dir import StateDir, StateDirUnusable, create_private_file
@@ -31,6 +31,7 @@ from addons.store.state_dir import StateDir, StateDirUnusable, create_private_fi
 # loop, so few large ones are quicker than many small ones; few sizes keep them all in the statement cache.
 _ROWS_PER_INSERT = (64, 16, 4, 1)
 
+_BEGINNING = 2.0  # seconds that it may take between a log's key and the log
 _ORIGIN = "ddgate/"
 _TAKEN = "the audit log has a record of this id already"
 _HIGH_RISK = frozenset({Risk.DESTRUCTIVE, Risk.PRIVILEGED})
@@ -84,21 +85,30 @@ class AuditLog:
 
     @staticmethod
     def open(
-        path: Path, *, busy_seconds: float, create: bool, same_as: tuple[int, int] | None = None
+        path: Path,
+        *,
+        busy_seconds: float,
+        create: bool,
+        same_as: tuple[int, int] | None = None,
+        succeeds: bool = False,
     ) -> AuditLog:
         """Open the log, and with `create` make it (mode 0600) where there is none.
 
         Raises `AuditLogUnusable`. Without `create` a missing file is an error, and so is one that isn't the
-        `file` that `same_as` names: a log that vanished under a running gateway must not be followed by an
-        empty one that looks whole, nor by another that its write-ahead log happens to fill.
+        `file` that `same_as` names: a log that vanished must not be followed by an empty one that looks
+        whole, nor by another that its write-ahead log happens to fill. So none is made, either, beside the
+        checkpoint of a log that is gone, unless it `succeeds` that one.
         """
         keys = LogKeys(StateDir(path.parent))
         try:
+            there_was_one = newest_checkpoint.read(path) is not None or keys.is_any()
+            if there_was_one and not succeeds:
+                _wait_for(path)
             if not path.exists():
-                if not create:
+                if not create or (there_was_one and not succeeds):
                     raise AuditLogUnusable(
                         f"The audit log {path} is gone.",
-                        "Put the file back, or restart the gateway to begin a new log.",
+                        "Put the file back, or begin a new log: ddgate audit new-log.",
                     )
                 number = keys.newest()
                 key = keys.make(f"{_ORIGIN}{secrets.token_hex(8)}", number)
@@ -165,6 +175,7 @@ class AuditLog:
         try:
             self._transaction([record], self._change_key)
             self._check_in_place()
+            self._tree.look(self._connection)
         except (OSError, sqlite3.Error, TreeDamaged) as error:
             raise self._explained(error) from None
 
@@ -295,8 +306,15 @@ def _is_notable(record: AuditRecord) -> bool:
 def _replaced(path: Path) -> AuditLogUnusable:
     return AuditLogUnusable(
         f"The audit log {path} was replaced or removed while in use.",
-        "Put the original file (and its -wal) back, or restart the gateway.",
+        "Put the original file (and its -wal) back; or stop the gateways, and `ddgate audit new-log`.",
     )
+
+
+def _wait_for(path: Path) -> None:
+    """Another process may be about to put the log in place: its key comes first."""
+    deadline = monotonic() + _BEGINNING
+    while not path.exists() and monotonic() < deadline:
+        sleep(0.02)
 
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
@@ -304,6 +322,13 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA journal_size_limit = 67108864")  # a WAL that once grew gives its space back
     check_version(path, connection)
+    try:
+        check_schema(connection)
+    except ValueError as error:
+        raise AuditLogUnusable(
+            f"The audit log {path} was changed: {error}.",
+            "Keep it, and begin a new one: ddgate audit new-log.",
+        ) from None
     mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
     if mode != "wal":
         raise AuditLogUnusable(

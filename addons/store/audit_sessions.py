@@ -125,10 +125,11 @@ def session_of(trail: AuditTrail, run: str) -> Session:
             begun[call] = {**body, "attributes": attributes}
         elif kind == RecordKind.OUTCOME or kind in _ALONE:
             begun.pop(call, None)
+            session.unfinished += _part(body, "attributes").get("outcome") == "unknown"
             _add_call(session, body)
     for body in begun.values():
         _add_call(session, body)
-    session.unfinished = len(begun)
+    session.unfinished += len(begun)
     return session
 
 

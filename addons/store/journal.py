@@ -118,12 +118,12 @@ class Journal:
         except OSError as error:
             raise _recordings_unavailable(state.recordings, error) from None
         journal = Journal(state, limits or JournalLimits(), recovered, sealer)
-        journal._committer.open()
         try:
-            check_log(state)
+            if state.audit_log.exists():
+                check_log(state)
         except AuditLogUnusable as error:
-            journal._committer.close()
             raise JournalUnavailable(error.what, error.remedy) from None
+        journal._committer.open()
         journal._thread.start()
         return journal
 

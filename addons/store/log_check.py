@@ -16,7 +16,8 @@ from addons.store.log_verify import LogInvalid, verify_log
 from addons.store.state_dir import StateDir
 
 NEWEST = 65_536
-"""So many of the last records are hashed at a start; the tree over all of them is checked whole."""
+"""So many of the last records are hashed at a start, which must not take long. Control goes through all of
+them, once it runs."""
 
 _REMEDY = (
     "Keep the file and find out what happened to it (`ddgate audit verify` looks at all of it). To go on, "
@@ -37,16 +38,21 @@ def check_log(state: StateDir) -> None:
 
 
 def own_trust(state: StateDir, log: Path | None = None, witnesses: tuple[VerifierKey, ...] = ()) -> Trust:
-    """The keys of the state directory, and the newest checkpoint in it, for its log or for `log`, another one
-    in it. Raises `AuditLogUnusable`.
+    """The keys of the state directory, and the checkpoint beside its log, or beside `log`, another one in it.
+    Raises `AuditLogUnusable`.
     """
     path = log or state.audit_log
-    newest = newest_checkpoint.read(path) if path == state.audit_log else None
+    newest = newest_checkpoint.read(path)
+    if newest is not None and not newest_checkpoint.is_one(newest):
+        newest = None  # cut short by a power failure, say: it is a copy, and no evidence
     place = f"the checkpoint in {newest_checkpoint.path_of(path)}"
+    keys = LogKeys(state)
+    origin = origin_of(path)
     return Trust(
-        LogKeys(state).verifiers(origin_of(path)),
+        keys.verifiers(origin),
         ((place, newest),) if newest is not None else (),
         witnesses,
+        keys.current(origin) if path == state.audit_log else (),
     )
 
 

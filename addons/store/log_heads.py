@@ -28,6 +28,8 @@ class Trust:
     checkpoints: tuple[tuple[str, bytes], ...] = ()
     """Each with a word for where it is from."""
     witnesses: tuple[VerifierKey, ...] = ()
+    newest_keys: tuple[VerifierKey, ...] = ()
+    """Of `keys`, those that may sign the newest head; none: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,14 @@ def extensions(previous: int, at: float) -> tuple[str, ...]:
     return f"previous {previous}", f"time {int(at)}"
 
 
+def previous_of(head: Checkpoint) -> int | None:
+    """The size of the checkpoint before this one, as it says itself."""
+    for line in head.extensions:
+        if (match := _PREVIOUS.fullmatch(line)) is not None:
+            return int(match[1])
+    return None
+
+
 class Trusted:
     """Grows while the log is gone through: a key that follows another is believed once that one says so."""
 
@@ -61,6 +71,8 @@ class Trusted:
         self._texts: dict[int, str] = {}
         self.key: VerifierKey | None = None
         """The one that signed what was compared last."""
+        self.newest = -1
+        """The size of the largest head that was compared."""
         self.compared = 0
 
     def head(self, note: str, origin: str) -> SignedHead:
@@ -93,6 +105,7 @@ class Trusted:
             self._check(head, self.key)
             self._keys, self._announced = [self.key], None
         self._texts[head.size] = head.note.text
+        self.newest = max(self.newest, head.size)
         self.compared += 1
 
     def cosigned(self, rows: Iterable[Sequence[object]]) -> tuple[tuple[str, int], ...]:
@@ -104,8 +117,12 @@ class Trusted:
         keys = {key.name: key for key in self._trust.witnesses}
         for size, name, line in rows:
             key = keys.get(as_text(name))
-            if key is None or not isinstance(size, int) or size not in self._texts:
+            if key is None:
                 continue
+            if size not in self._texts:
+                raise HeadInvalid(
+                    f"a cosignature by {key.name} is of size {size!s}, of which there is no head"
+                )
             try:
                 cosignature.verify(self._texts[size], NoteSignature.parse(as_text(line)), key)
             except (NoteInvalid, CheckpointInvalid) as error:
@@ -165,8 +182,4 @@ def _read(note: str | bytes, origin: str, where: str) -> SignedHead:
         raise HeadInvalid(f"{where}: {error}") from None
     if found.origin != origin:
         raise HeadInvalid(f"{where} is of another log, {found.origin}, and not of {origin}")
-    previous = None
-    for line in found.extensions:
-        if (match := _PREVIOUS.fullmatch(line)) is not None:
-            previous = int(match[1])
-    return SignedHead(found.size, found.root, previous, where, parsed)
+    return SignedHead(found.size, found.root, previous_of(found), where, parsed)

@@ -21,7 +21,7 @@ from addons.store.log_keeping import KeepHead, Prune
 from addons.store.log_orphans import SettleOrphans, open_calls
 from addons.store.log_problems import AuditLogUnusable, explain
 from addons.store.log_tree import KEPT_EVERY_SECONDS
-from addons.store.segment_retention import remove_old
+from addons.store.segment_retention import old_segments, remove
 from addons.store.state_dir import StateDir
 
 _PACE = KEPT_EVERY_SECONDS
@@ -91,19 +91,23 @@ class LogKeeper:
             while await self._journal.change(step) is not None:  # noqa: ASYNC110 - it waits for nothing
                 await asyncio.sleep(_BREATH)
         if self._retention.recordings is not None:
-            before = now - self._retention.recordings
             try:
-                gone = await asyncio.to_thread(remove_old, self._state.recordings, before)
+                await self._remove_recordings(now, now - self._retention.recordings)
             except OSError as error:
                 _log.warning("Old recordings can't be removed: %s", error.strerror)
-                return
-            if gone:
-                segments: list[Json] = [*gone]
-                attributes: dict[str, Json] = {"segments": segments, "by": "recordings.retention"}
-                message = f"{len(gone)} segments of recordings were removed"
-                await self._journal.append(
-                    [AuditRecord(RecordKind.RECORDINGS_REMOVED, now, message=message, attributes=attributes)]
-                )
+
+    async def _remove_recordings(self, now: float, before: float) -> None:
+        directory = self._state.recordings
+        names = await asyncio.to_thread(old_segments, directory, before)
+        if not names:
+            return
+        segments: list[Json] = [*names]
+        attributes: dict[str, Json] = {"segments": segments, "before": before, "by": "recordings.retention"}
+        message = f"{len(names)} files of recordings are removed"
+        await self._journal.append(  # first: what is removed is on record, whatever happens in between
+            [AuditRecord(RecordKind.RECORDINGS_REMOVED, now, message=message, attributes=attributes)]
+        )
+        await asyncio.to_thread(remove, directory, names)
 
     def _is_head_unkept(self) -> bool:
         path = self._state.audit_log

@@ -4,6 +4,7 @@ is a `Change` for the journal.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,16 @@ from dataclasses import dataclass
 from addons.core.model import Json
 from addons.core.transparency.merkle import STORED_LEVELS
 from addons.core.transparency.signed_note import NoteSignature
+from addons.store.audit_question import RARE
 from addons.store.audit_record import AuditRecord, RecordKind
 from addons.store.changes import Applied
 
 _TILE = 1 << STORED_LEVELS[0]
 _AT_ONCE = 32 * _TILE
 _STAY = ", ".join(f"'{kind}'" for kind in (RecordKind.LOG_BEGUN, RecordKind.KEY_CHANGED, RecordKind.PRUNED))
-_FIRST_TEXT = f"SELECT min(idx) FROM records WHERE body IS NOT NULL AND kind NOT IN ({_STAY})"  # noqa: S608 - constants
+_PRUNED = f"SELECT body FROM records WHERE kind = '{RecordKind.PRUNED}' AND {RARE} ORDER BY time DESC"  # noqa: S608 - constants
+_DROP = f"""UPDATE records SET body = NULL
+    WHERE idx BETWEEN ? AND ? AND body IS NOT NULL AND kind NOT IN ({_STAY})"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +72,12 @@ class Prune:
 
     def apply(self, connection: sqlite3.Connection) -> Applied[int | None]:
         ((size,),) = connection.execute("SELECT size FROM log_head").fetchall()
-        ((first,),) = connection.execute(_FIRST_TEXT).fetchall()
-        if first is None:
-            return Applied(None)
-        last = min(int(first) + _AT_ONCE, self._first_needed(connection, size)) - 1
+        first = _pruned_through(connection) + 1
+        last = min(first + _AT_ONCE, self._first_needed(connection, size), size + 1) - 1
         young = "SELECT min(idx) FROM records WHERE idx BETWEEN ? AND ? AND time >= ?"
         ((kept,),) = connection.execute(young, (first, last, self.before)).fetchall()
         through = (last if kept is None else int(kept) - 1) // _TILE * _TILE
-        gone = connection.execute(
-            f"UPDATE records SET body = NULL WHERE idx <= ? AND body IS NOT NULL AND kind NOT IN ({_STAY})",  # noqa: S608 - constants
-            (through,),
-        ).rowcount
+        gone = connection.execute(_DROP, (first, through)).rowcount
         if gone < 1:
             return Applied(None)
         record = AuditRecord(
@@ -98,3 +97,13 @@ class Prune:
             "OR review_due IS NOT NULL"
         ).fetchone()
         return int(row[0]) if row[0] is not None else size + 1
+
+
+def _pruned_through(connection: sqlite3.Connection) -> int:
+    """The last index whose text is gone, as the newest records of pruning say."""
+    for (body,) in connection.execute(_PRUNED):
+        try:
+            return int(json.loads(body)["attributes"]["through"])
+        except (ValueError, TypeError, KeyError):
+            continue
+    return 0

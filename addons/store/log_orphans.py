@@ -8,15 +8,16 @@ import contextlib
 import json
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from addons.core.model import Json, Principal
-from addons.store.audit_record import AuditRecord, CallFacts, RecordKind
+from addons.store.audit_record import AuditRecord, RecordKind
 from addons.store.changes import Applied
-from addons.store.log_problems import explain
+from addons.store.log_problems import AuditLogUnusable, explain
+from addons.store.log_tree import TreeDamaged, read_head
 from addons.store.process_lock import is_dead
+from addons.store.record_facts import facts_of
 from addons.store.sqlite_text import lenient_text
 from addons.store.state_dir import StateDir
 
@@ -43,7 +44,7 @@ def open_calls(state: StateDir, after: int) -> OpenCalls:
     """
     try:
         with _reading(state.audit_log) as connection:
-            ((last,),) = connection.execute("SELECT size FROM log_head").fetchall()
+            last = read_head(connection).frontier.size
             found = connection.execute(_OPEN, {"after": after}).fetchall()
             orphans: list[str] = []
             living: list[int] = []
@@ -54,6 +55,8 @@ def open_calls(state: StateDir, after: int) -> OpenCalls:
                     living.append(idx)
     except sqlite3.Error as error:
         raise explain(state.audit_log, error) from None
+    except TreeDamaged as damaged:
+        raise AuditLogUnusable(damaged.what, damaged.remedy) from None
     return OpenCalls(tuple(orphans), min(living) - 1 if living else int(last))
 
 
@@ -82,38 +85,9 @@ def _unknown(call: str, attempted: str, at: float) -> AuditRecord:
         parsed = json.loads(attempted)
     except (ValueError, RecursionError):
         parsed = None
-    body = parsed if isinstance(parsed, dict) else {}
-    request, decision = _part(body, "http_request"), _part(body, "decision")
-    facts = CallFacts(
-        principal=_principal(body),
-        rule=_text(decision, "rule"),
-        policy_revision=_text(decision, "policy_revision"),
-        approval=_text(body, "approval"),
-        method=_text(request, "method"),
-        host=_text(request, "host"),
-        path=_text(request, "path"),
-    )
+    facts = facts_of(parsed if isinstance(parsed, dict) else {})
     message = "nobody can tell whether the call ran: its gateway process ended"
-    attributes: dict[str, Json] = {"outcome": "unknown"}
-    if (operation := _text(_part(body, "api"), "operation")) is not None:
-        attributes["operation"] = operation
-    return AuditRecord(RecordKind.OUTCOME, at, call, facts, message, attributes)
-
-
-def _principal(body: Mapping[str, Json]) -> Principal | None:
-    actor = _part(body, "actor")
-    issuer, subject = _text(actor, "issuer"), _text(actor, "subject")
-    if issuer is None or subject is None:
-        return None
-    return Principal(
-        issuer,
-        subject,
-        frozenset(),
-        0.0,
-        on_behalf_of=_text(body, "on_behalf_of"),
-        session=_text(body, "session"),
-        token_id=_text(actor, "token_id"),
-    )
+    return AuditRecord(RecordKind.OUTCOME, at, call, facts, message, {"outcome": "unknown"})
 
 
 def _process_of(connection: sqlite3.Connection, idx: int) -> str:
@@ -121,16 +95,6 @@ def _process_of(connection: sqlite3.Connection, idx: int) -> str:
         "SELECT json_extract(body, '$.attributes.process') FROM records WHERE idx = ?", (idx,)
     ).fetchone()
     return str(row[0]) if row is not None else ""
-
-
-def _part(body: Mapping[str, Json], name: str) -> Mapping[str, Json]:
-    part = body.get(name)
-    return part if isinstance(part, dict) else {}
-
-
-def _text(body: Mapping[str, Json], name: str) -> str | None:
-    value = body.get(name)
-    return value if isinstance(value, str) else None
 
 
 @contextlib.contextmanager

@@ -11,12 +11,13 @@ from pathlib import Path
 from addons.core.transparency import checkpoint, signed_note
 from addons.core.transparency.checkpoint import CheckpointInvalid
 from addons.core.transparency.merkle import STORED_LEVELS, node_hash
-from addons.core.transparency.proofs import consistency_proof, inclusion_proof
+from addons.core.transparency.proofs import inclusion_proof
 from addons.core.transparency.signed_note import Note, NoteInvalid
 from addons.core.transparency.tlog_proof import TlogProof
 from addons.store.log_problems import AuditLogUnusable, explain
 from addons.store.log_schema import check_version
 from addons.store.log_tree import TreeDamaged, read_head
+from addons.store.sqlite_text import as_text
 
 _LOWEST = STORED_LEVELS[0]
 
@@ -96,7 +97,7 @@ def prove(path: Path, idx: int) -> TlogProof:
     """
     with _reading(path) as connection:
         row = connection.execute("SELECT body FROM records WHERE idx = ?", (idx,)).fetchone()
-        if row is None:
+        if row is None or not 1 <= idx <= read_head(connection).frontier.size:
             raise NotProvable(f"The audit log has no record {idx}.", "See `ddgate audit query`.")
         if row[0] is None:
             raise NotProvable(
@@ -134,11 +135,6 @@ def indices_of(path: Path, which: str) -> list[tuple[int, str]]:
     return []
 
 
-def prove_growth(connection: sqlite3.Connection, old: int, new: int) -> tuple[bytes, ...]:
-    """Prove that the log of `new` records begins with that of `old`. Raises `NodeMissing`, sqlite3.Error."""
-    return consistency_proof(old, new, range_roots(connection))
-
-
 def _covering(connection: sqlite3.Connection, idx: int) -> Note:
     """A note whose head covers the record, with the cosignatures there are."""
     found = connection.execute(
@@ -153,7 +149,7 @@ def _covering(connection: sqlite3.Connection, idx: int) -> Note:
     size, text = found
     note = signed_note.parse(text)
     lines = connection.execute("SELECT line FROM log_cosignatures WHERE size = ? ORDER BY name", (size,))
-    more = tuple(signed_note.NoteSignature.parse(line) for (line,) in lines)
+    more = tuple(signed_note.NoteSignature.parse(as_text(line)) for (line,) in lines)
     return Note(note.text, (*note.signatures, *more))
 
 

@@ -20,8 +20,10 @@ from addons.core.transparency.signed_note import SignerKey
 from addons.store.audit_question import INDEXES
 from addons.store.log_heads import extensions
 from addons.store.log_problems import AuditLogUnusable
+from addons.store.sqlite_text import as_text
 
 SCHEMA_VERSION = 2
+_OBJECTS = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
 APPLICATION_ID = 0x64646761  # "ddga": tells our file from another program's SQLite
 
 _COMPUTED = {
@@ -83,6 +85,22 @@ PRAGMA user_version = {SCHEMA_VERSION};
 """
 
 
+def check_schema(connection: sqlite3.Connection) -> None:
+    """Raise ValueError, saying what, where a table or an index of the log isn't as this ddgate makes it, or
+    where there is a view or a trigger: what is read must be what was written.
+    """
+    with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+        _make(fresh)
+        expected = dict(fresh.execute(_OBJECTS).fetchall())
+    found = {as_text(name): as_text(sql) for name, sql in connection.execute(_OBJECTS)}
+    for name, sql in expected.items():
+        if found.get(name) != sql:
+            raise ValueError(f"{name} isn't what this ddgate makes it")
+    for kind, name in connection.execute("SELECT type, name FROM sqlite_master"):
+        if as_text(kind) not in {"table", "index"}:
+            raise ValueError(f"it holds a {as_text(kind)}, {as_text(name)}, which nothing here makes")
+
+
 def check_version(path: Path, connection: sqlite3.Connection) -> None:
     """Raise `AuditLogUnusable` unless this is an audit log of this version.
 
@@ -114,10 +132,14 @@ def empty_log(directory: Path, key: SignerKey, number: int) -> bytes:
         path = Path(aside) / "log"
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(_SCHEMA)
-            for index in INDEXES:
-                connection.execute(index)
+            _make(connection)
             connection.execute(
                 "INSERT INTO log_head VALUES (1, ?, ?, 0, x'', ?, 0, 0)", (key.verifier.name, number, note)
             )
         return path.read_bytes()
+
+
+def _make(connection: sqlite3.Connection) -> None:
+    connection.executescript(_SCHEMA)
+    for index in INDEXES:
+        connection.execute(index)

@@ -13,54 +13,75 @@ from addons.core.model import Json
 from addons.store import newest_checkpoint
 from addons.store.audit_log import AuditLog
 from addons.store.audit_record import AuditRecord, RecordKind
-from addons.store.log_problems import AuditLogUnusable
+from addons.store.log_keys import LogKeys
+from addons.store.log_problems import AuditLogUnusable, as_damage
 from addons.store.log_tree import TreeDamaged, read_head
 from addons.store.process_lock import living
-from addons.store.state_dir import StateDir
+from addons.store.state_dir import StateDir, create_private_file
 
 _BUSY_SECONDS = 5.0
 
 
-def begin_new_log(state: StateDir, why: str, by: Mapping[str, Json]) -> Path:
-    """Set the log aside, as it is, and begin another. Gives where the old one is now.
+def begin_new_log(state: StateDir, why: str, by: Mapping[str, Json]) -> Path | None:
+    """Set the log aside and begin another, whose first record names the old one, its head, and the digest of
+    its file. Gives where the old one is now; None where it is gone, and only its checkpoint is left.
 
-    Raises `AuditLogUnusable`: where a process still runs, where there is no log, or where the disk says no.
+    If it breaks off half-way, no gateway starts, and it can be done again. Raises `AuditLogUnusable`: where a
+    process still runs, where there was no log, or where the disk says no.
     """
     log = state.audit_log
     if running := living(state):
         raise AuditLogUnusable(
             f"{running} processes use the audit log {log}.", "Stop every gateway and control first."
         )
-    if not log.exists():
+    kept = newest_checkpoint.read(log)
+    if not log.exists() and kept is None and not LogKeys(state).is_any():
         raise AuditLogUnusable(f"There is no audit log at {log}.", "The gateway begins one when it starts.")
-    aside = log.with_name(f"audit-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.sqlite3")
-    named = _named(log)
-    _check_unused(log)
+    earlier: list[Json] = [path.name for path in sorted(log.parent.glob("audit-*.sqlite3"))]
     try:
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                log.with_name(log.name + suffix).rename(aside.with_name(aside.name + suffix))
-        with contextlib.suppress(FileNotFoundError):
-            newest_checkpoint.path_of(log).rename(aside.with_suffix(".checkpoint"))
+        aside, previous = _set_aside(log, kept) if log.exists() else (None, {})
     except OSError as error:
         raise AuditLogUnusable(
             f"The audit log {log} can't be set aside ({error.strerror}).", "See the disk."
         ) from None
-    previous: dict[str, Json] = {"file": aside.name, **named}
+    if kept is not None:
+        previous["checkpoint"] = kept.decode(errors="replace")
     record = AuditRecord(
         RecordKind.LOG_BEGUN,
         time.time(),
-        message=f"a new log follows {aside.name}: {why}",
-        attributes={"previous": previous, "why": why, **by},
+        message=f"a new log follows {aside.name if aside else 'one that is gone'}: {why}",
+        attributes={"previous": previous, "set_aside_before": earlier, "why": why, **by},
     )
-    with contextlib.closing(AuditLog.open(log, busy_seconds=_BUSY_SECONDS, create=True)) as fresh:
+    fresh = AuditLog.open(log, busy_seconds=_BUSY_SECONDS, create=True, succeeds=True)
+    with contextlib.closing(fresh):
         fresh.append([[(record, record.encode())]])
     return aside
 
 
-def _check_unused(log: Path) -> None:
-    """Raises `AuditLogUnusable` where another process has the log open: SQLite takes away the write-ahead log
-    only from the last one. A file that is no database any more is nobody's.
+def _set_aside(log: Path, kept: bytes | None) -> tuple[Path, dict[str, Json]]:
+    """Raises OSError, `AuditLogUnusable`."""
+    stem = f"audit-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    aside = log.with_name(f"{stem}.sqlite3")
+    while aside.exists():
+        stem += "-again"
+        aside = log.with_name(f"{stem}.sqlite3")
+    _fold(log)
+    previous: dict[str, Json] = {"file": aside.name, **_head(log)}
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            log.with_name(log.name + suffix).rename(aside.with_name(aside.name + suffix))
+    with aside.open("rb") as file:
+        previous["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    if kept is not None:
+        create_private_file(newest_checkpoint.path_of(aside), kept)
+    return aside, previous
+
+
+def _fold(log: Path) -> None:
+    """Take the write-ahead log into the file. SQLite does so only for whoever is alone with it, which tells
+    whether another process has the log open. A file that is no database any more is nobody's.
+
+    Raises `AuditLogUnusable`.
     """
     try:
         with contextlib.closing(sqlite3.connect(log, isolation_level=None, timeout=1.0)) as connection:
@@ -70,24 +91,14 @@ def _check_unused(log: Path) -> None:
             raise AuditLogUnusable(
                 f"Another process uses the audit log {log}.", "Stop every gateway and control first."
             ) from None
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return
 
 
-def _named(log: Path) -> dict[str, Json]:
-    """What the old log was: its head, as far as it can be read, and the digest of its file."""
-    named: dict[str, Json] = {}
+def _head(log: Path) -> dict[str, Json]:
+    """The old log's head, as far as it can be read."""
     try:
-        with contextlib.closing(sqlite3.connect(log, isolation_level=None)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # into the file that is hashed
-            named["head"] = read_head(connection).note
+        with as_damage(), contextlib.closing(sqlite3.connect(log, isolation_level=None)) as connection:
+            return {"head": read_head(connection).note}
     except (sqlite3.Error, TreeDamaged) as error:
-        named["unreadable"] = str(error)
-    try:
-        with log.open("rb") as file:
-            named["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise AuditLogUnusable(
-            f"The audit log {log} can't be read ({error.strerror}).", "See the disk."
-        ) from None
-    return named
+        return {"unreadable": str(error)}

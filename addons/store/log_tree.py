@@ -11,10 +11,11 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from addons.core.transparency.checkpoint import Checkpoint
+from addons.core.transparency import checkpoint
+from addons.core.transparency.checkpoint import Checkpoint, CheckpointInvalid
 from addons.core.transparency.merkle import HASH_BYTES, Frontier, extended
 from addons.core.transparency.signed_note import Note, SignerKey
-from addons.store.log_heads import extensions
+from addons.store.log_heads import extensions, previous_of
 from addons.store.log_keys import LogKeys
 from addons.store.sqlite_text import as_text
 from addons.store.state_dir import StateDirUnusable
@@ -56,7 +57,7 @@ def read_head(connection: sqlite3.Connection) -> Head:
         hashes = tuple(frontier[at : at + HASH_BYTES] for at in range(0, len(frontier), HASH_BYTES))
         tree = Frontier(int(size), hashes)
         return Head(as_text(origin), int(key_number), tree, as_text(note), int(kept_size), float(kept_at))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TreeDamaged(f"its head can't be read ({error})", _NEW_LOG) from None
 
 
@@ -67,6 +68,7 @@ class LogTree:
         self._keys = keys
         self._head: Head | None = None
         self._signer: tuple[int, SignerKey] | None = None
+        self._seen = 0  # records that a head of this log was seen to cover
         self._outgoing: SignerKey | None = None  # signs once more, together with the one that follows it
 
     def grow(
@@ -82,7 +84,7 @@ class LogTree:
         if head.frontier.size != first - 1:
             raise TreeDamaged(
                 f"its head covers {head.frontier.size} records, and the next would be number {first}",
-                "Run `ddgate audit verify`.",
+                _VERIFY,
             )
         grown = extended(head.frontier, leaves)
         connection.executemany(
@@ -107,6 +109,11 @@ class LogTree:
         connection.execute("UPDATE log_head SET key_number = ?", (number,))
         self._head = replace(head, key_number=number)
         return new.verifier.encode()
+
+    def look(self, connection: sqlite3.Connection) -> None:
+        """Read the head that is committed. Raises `TreeDamaged`, sqlite3.Error."""
+        self.forget()
+        self._current(connection)
 
     def forget(self) -> None:
         """What is known of the head may not have been committed."""
@@ -136,14 +143,38 @@ class LogTree:
         return note if keep else None
 
     def _current(self, connection: sqlite3.Connection) -> Head:
-        """Another process may have written since; its head is read only then."""
-        head = self._head
-        if head is not None:
+        """Another process may have written since. Its head is believed only where it is signed and not older
+        than what this one has seen: whoever can write to the file, and has no key, gets nothing signed.
+        """
+        known = self._head
+        if known is not None:
+            self._seen = max(self._seen, known.frontier.size)
             found = connection.execute("SELECT note, kept_size FROM log_head").fetchone()
-            if found == (head.note, head.kept_size):
-                return head
+            if found == (known.note, known.kept_size):
+                return known
         self._head = None
-        return read_head(connection)
+        head = read_head(connection)
+        self._check(head)
+        return head
+
+    def _check(self, head: Head) -> None:
+        key = self._signer_of(head).verifier
+        try:
+            signed = checkpoint.verified(head.note, key)
+        except CheckpointInvalid as error:
+            raise TreeDamaged(f"its head is not one that it signed ({error})", _VERIFY) from None
+        tree = head.frontier
+        if (signed.size, signed.root) != (tree.size, tree.root()):
+            raise TreeDamaged("what it keeps of its tree is not what its head covers", _VERIFY)
+        if head.kept_size not in {signed.size, previous_of(signed)}:
+            raise TreeDamaged("its head names another checkpoint before it", _VERIFY)
+        if signed.size < self._seen:
+            raise TreeDamaged(f"its head covers {signed.size} records, and there were {self._seen}", _VERIFY)
+        self._seen = signed.size
+        try:
+            self._keys.publish(self._signer_of(head), head.key_number)  # that it signs is committed
+        except StateDirUnusable as error:
+            raise TreeDamaged(error.what, error.remedy) from None
 
     def _signer_of(self, head: Head) -> SignerKey:
         if self._signer is None or self._signer[0] != head.key_number:
@@ -154,4 +185,5 @@ class LogTree:
         return self._signer[1]
 
 
+_VERIFY = "Run `ddgate audit verify`."
 _NEW_LOG = "Keep the file, find out what happened to it, and begin a new one: ddgate audit new-log."

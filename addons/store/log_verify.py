@@ -29,7 +29,7 @@ from addons.core.transparency.signed_note import VerifierKey
 from addons.store.log_heads import HeadInvalid, SignedHead, Trust, Trusted
 from addons.store.log_problems import AuditLogUnusable, as_damage, explain
 from addons.store.log_proofs import NodeMissing, range_roots
-from addons.store.log_schema import check_version
+from addons.store.log_schema import check_schema, check_version
 from addons.store.log_tree import Head, TreeDamaged, read_head
 
 _TILE = 1 << STORED_LEVELS[0]
@@ -67,7 +67,7 @@ class Verified:
     bodies: int
     pruned: int
     checkpoints: int
-    key: VerifierKey | None
+    key: VerifierKey
     cosigned: tuple[tuple[str, int], ...]
 
 
@@ -126,6 +126,7 @@ class _Verification:
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self._connection = connection
+        self._trust = trust
         self._trusted = Trusted(trust)
         self._progress = progress or (lambda _done, _all: None)
         self._tree = Frontier()
@@ -135,6 +136,7 @@ class _Verification:
         self._dropped: list[tuple[int, int]] = []  # first and last index of records without a body, in a row
         self._dropped_count = 0
         self._pruned_through = 0
+        self._pruned = 0  # so many texts were dropped, as the log says
 
     def run(self, newest: int | None) -> Verified:
         try:
@@ -145,6 +147,10 @@ class _Verification:
             raise LogInvalid(str(invalid)) from None
 
     def _verified(self, newest: int | None) -> Verified:
+        try:
+            check_schema(self._connection)
+        except ValueError as error:
+            raise LogInvalid(str(error)) from None
         head = read_head(self._connection)
         signed = self._trusted.head(head.note, head.origin)
         start = 0 if newest is None else max(0, (signed.size - newest) // _TILE * _TILE)
@@ -155,6 +161,11 @@ class _Verification:
         except NodeMissing as missing:
             raise LogInvalid(str(missing), self._sound + 1, signed.size) from None
         self._check_end(head.frontier, signed, whole=start == 0)
+        key = self._trusted.key
+        if key is None or self._trusted.newest != signed.size:
+            raise LogInvalid("its head was not compared with its records")
+        if self._trust.newest_keys and key not in self._trust.newest_keys:
+            raise LogInvalid("its newest head is signed by a key that was replaced")
         cosigned = self._trusted.cosigned(self._rows("SELECT size, name, line FROM log_cosignatures"))
         return Verified(
             origin=head.origin,
@@ -163,7 +174,7 @@ class _Verification:
             bodies=self._bodies,
             pruned=self._dropped_count,
             checkpoints=self._trusted.compared,
-            key=self._trusted.key,
+            key=key,
             cosigned=cosigned,
         )
 
@@ -193,6 +204,8 @@ class _Verification:
         if expected < head.size:
             raise LogInvalid("missing, though signed heads cover them", expected + 1, head.size)
         self._grow()
+        if due is not None:
+            raise LogInvalid(f"missing: {due.where} covers {due.size} records", expected + 1, due.size)
 
     def _records(self, start: int) -> Iterator[tuple[int, object, object]]:
         done = start
@@ -228,6 +241,7 @@ class _Verification:
             attributes = record.get("attributes", {})
             if record.get("kind") == "pruned":
                 self._pruned_through = max(self._pruned_through, int(attributes["through"]))
+                self._pruned += int(attributes["records"])
             elif record.get("kind") == "key_changed":
                 self._trusted.announce(idx, str(attributes["key"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -292,6 +306,12 @@ class _Verification:
             raise LogInvalid(f"the checkpoint of size {head.previous} is missing, which {head.where} follows")
 
     def _check_end(self, stored: Frontier, head: SignedHead, *, whole: bool) -> None:
+        ((count,),) = self._rows("SELECT count(*) FROM records")
+        if count != head.size:
+            raise LogInvalid(f"the log has {count} records, and its head covers {head.size}")
+        ((last,),) = self._rows("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'records'")
+        if last != head.size:
+            raise LogInvalid(f"the next record would not follow the {head.size} that its head covers")
         if stored.size != head.size or stored.root() != (head.root if head.size else EMPTY_ROOT):
             raise LogInvalid("what the log keeps of its tree is not what its head covers")
         expected = sum(head.size >> level for level in STORED_LEVELS)
@@ -304,6 +324,11 @@ class _Verification:
             if last > self._pruned_through:
                 what = "the text is gone, and no record says that it was pruned"
                 raise LogInvalid(what, max(first, self._pruned_through + 1), last)
+        if self._dropped_count != self._pruned:
+            what = f"{self._dropped_count} texts are gone, and {self._pruned} were pruned"
+            raise LogInvalid(
+                what, self._dropped[0][0] if self._dropped else None, self._pruned_through or None
+            )
 
     def _rows(self, sql: str, values: Sequence[int] = ()) -> list[tuple[object, ...]]:
         return self._connection.execute(sql, values).fetchall()

@@ -1,7 +1,7 @@
 """The newest checkpoint, in a file beside the audit log: what an auditor or another machine takes along, and
 what tells a log that was put back to an older state from one that only ever grew.
 
-It is written after the commit and is not synced: it may be older than the log, and is never newer.
+It is written after the commit: it may be older than the log, and is never newer.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ import os
 import tempfile
 from pathlib import Path
 
-_NAME = "audit-checkpoint"
+from addons.core.transparency import signed_note
+from addons.core.transparency.signed_note import NoteInvalid
+
+_NAME = "checkpoint"
 _LONGEST = 64 * 1024
 
 
 def path_of(log: Path) -> Path:
-    return log.with_name(_NAME)
+    """`audit-checkpoint` beside `audit.sqlite3`, and `audit-X-checkpoint` beside `audit-X.sqlite3`."""
+    return log.with_name(f"{log.stem}-{_NAME}")
 
 
 def put(log: Path, note: str) -> None:
@@ -26,10 +30,21 @@ def put(log: Path, note: str) -> None:
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(note)
+                file.flush()
+                os.fdatasync(file.fileno())  # or a power cut may leave the name without the content
             Path(unfinished).rename(path_of(log))
         except BaseException:
             Path(unfinished).unlink(missing_ok=True)
             raise
+
+
+def is_one(content: bytes) -> bool:
+    """Whether this is a note at all; who signed it is another question."""
+    try:
+        signed_note.parse(content)
+    except NoteInvalid:
+        return False
+    return True
 
 
 def read(log: Path) -> bytes | None:

@@ -1,25 +1,33 @@
-"""Removes recordings whose time is over."""
+"""Finds and removes recordings whose time is over."""
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from addons.store.segment_reader import COMPLETE, SEALED
 from addons.store.state_dir import sync_directory
 
+_TORN = ".torn"
 
-def remove_old(directory: Path, before: float) -> list[str]:
-    """Remove the complete segments that nothing was written to since `before` (seconds since the epoch), and
-    give their names. Blocks. Raises OSError.
+
+def old_segments(directory: Path, before: float) -> list[str]:
+    """The names of complete segments, and of torn ends that were set aside, that nothing was written to since
+    `before` (seconds since the epoch). Blocks. Raises OSError.
     """
-    removed: list[str] = []
-    for suffix in (COMPLETE, SEALED):
-        for path in sorted(directory.glob(f"*{suffix}")):
-            with contextlib.suppress(FileNotFoundError):  # another process was quicker
+    found: list[str] = []
+    for path in sorted(directory.iterdir()):
+        if path.name.endswith((COMPLETE, SEALED, _TORN)):
+            try:
                 if path.stat().st_mtime < before:
-                    path.unlink()
-                    removed.append(path.name)
-    if removed:
-        sync_directory(directory)
-    return removed
+                    found.append(path.name)
+            except FileNotFoundError:  # another process was quicker
+                continue
+    return found
+
+
+def remove(directory: Path, names: Iterable[str]) -> None:
+    """Blocks. Raises OSError."""
+    for name in names:
+        (directory / name).unlink(missing_ok=True)
+    sync_directory(directory)

@@ -33,6 +33,9 @@ EVERY_SECONDS = 1.0
 LONGEST_WAIT = 60.0
 _log = logging.getLogger(__name__)
 
+# Of the log: the last two where its tables hold what nobody here wrote.
+_UNUSABLE = (AuditLogUnusable, JournalUnavailable, sqlite3.Error, OSError, ArithmeticError, ValueError)
+
 
 @dataclass(frozen=True, slots=True)
 class WitnessedLog:
@@ -122,7 +125,14 @@ class WitnessUpkeep:
             asked = await self._ask()
         except WitnessProblem as error:
             self._lack(str(error))
-        except (AuditLogUnusable, JournalUnavailable, sqlite3.Error, OSError) as error:
+        except (
+            AuditLogUnusable,
+            JournalUnavailable,
+            sqlite3.Error,
+            OSError,
+            ArithmeticError,
+            ValueError,
+        ) as error:
             # Its text is told where the log itself is looked after; here it only must not end the task.
             self._lack(f"the log can't be read or written for it ({type(error).__name__})")
         else:
@@ -192,8 +202,8 @@ class WitnessUpkeep:
         if self._found is None:
             found = Inconsistency(self._witness.key.name, why, note, held.encode() if held else None)
             _log.critical("INCONSISTENT: %s. The past of the audit log was changed or lost.", why)
+            self._found = found  # first: readiness says so whether or not it can be put on record
             await self._on_inconsistent(found)
-            self._found = found
         self._lacking = self._lacking or (self._clock(), why)
         return False
 

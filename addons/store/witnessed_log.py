@@ -45,7 +45,7 @@ def witnessed_log(state: StateDir) -> WitnessedLog:
 
     def cosigned(name: str) -> int:
         with _reading(path) as connection:
-            newest = "SELECT max(size) FROM log_cosignatures WHERE name = ?"
+            newest = "SELECT max(size) FROM log_cosignatures WHERE name = ? AND typeof(size) = 'integer'"
             return int(connection.execute(newest, (name,)).fetchone()[0] or 0)
 
     def keep(note: str, signatures: Sequence[NoteSignature]) -> None:

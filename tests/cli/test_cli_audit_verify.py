@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -195,6 +196,42 @@ def test_the_key_is_changed_and_the_old_one_still_vouches(state: StateDir) -> No
     assert run("verify", "--state", state.path, "--key", new).exit_code == 1
 
 
+def test_the_private_half_of_a_key_that_was_replaced_can_go(state: StateDir) -> None:
+    run("change-key", "--state", state.path)
+    run("verify", "--state", state.path)
+    (state.keys / "audit-signing.key").unlink()
+    assert run("verify", "--state", state.path).exit_code == 0
+    Journal.open(state).close()
+
+
+def test_a_key_that_was_replaced_signs_no_head_any_more(state: StateDir, tmp_path: Path) -> None:
+    """Whoever stole the old key, and can write to the state directory, can't put another log in its place."""
+    before = tmp_path / "before"
+    run("checkpoint", "--state", state.path)
+    shutil.copy(state.audit_log, before)
+    run("change-key", "--state", state.path)
+    shutil.copy(before, state.audit_log)
+    (state.path / "audit-checkpoint").unlink()
+    assert "signed by a key that was replaced" in run("verify", "--state", state.path).stderr
+
+
+def test_no_log_follows_one_that_is_gone_by_itself(state: StateDir) -> None:
+    state.audit_log.unlink()
+    with pytest.raises(JournalUnavailable, match=r"is gone.*new-log"):
+        Journal.open(state)
+    (state.path / "audit-checkpoint").unlink()
+    with pytest.raises(JournalUnavailable, match=r"is gone.*new-log"):
+        Journal.open(state)
+    assert not state.audit_log.exists()
+    assert run("new-log", "--because", "somebody removed it", "--state", state.path).exit_code == 0
+    Journal.open(state).close()
+
+
+def test_a_checkpoint_that_a_power_cut_left_empty_stops_nothing(state: StateDir) -> None:
+    (state.path / "audit-checkpoint").write_bytes(bytes(300))
+    Journal.open(state).close()
+
+
 def test_a_new_log_names_the_old_one(state: StateDir) -> None:
     change(state, "UPDATE records SET body = '{}' WHERE idx = 5")
     old = run("checkpoint", "--state", state.path).stdout
@@ -212,6 +249,12 @@ def test_a_new_log_names_the_old_one(state: StateDir) -> None:
     assert record["attributes"]["why"] == "it was edited"
     assert record["attributes"]["previous"]["file"] == aside.name
     assert record["attributes"]["previous"]["head"] == old
+    digest = hashlib.sha256(aside.read_bytes()).hexdigest()
+    assert record["attributes"]["previous"]["sha256"] == digest
+    again = run("new-log", "--because", "once more", "--state", state.path)
+    assert again.exit_code == 0
+    assert len(list(state.path.glob("audit-2*.sqlite3"))) == 2
+    assert hashlib.sha256(aside.read_bytes()).hexdigest() == digest
     assert run("verify", "--state", state.path).exit_code == 0
     assert "record 5" in run("verify", "--state", state.path, "--log", aside).stderr
 

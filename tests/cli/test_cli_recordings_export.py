@@ -281,7 +281,7 @@ PIECES = st.sampled_from(
     [
         *"'\"`$\\;&|<>(){}[]*?!#~ \n\r\t\0@-%=:",
         "$(touch x)",
-        "BODY\n",
+        "=END=\n",
         "é",
         "\x1b",
         "\u202e",

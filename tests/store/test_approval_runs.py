@@ -68,6 +68,19 @@ def test_of_processes_that_race_for_a_grant_one_wins_once(store: Store) -> None:
     assert store.kinds().count("approval_consumed") == 1
 
 
+def test_i7_a_state_that_was_set_by_hand_lets_nothing_run(store: Store) -> None:
+    """Whoever can write to the file could set it; nobody's yes is on record."""
+    one = store.ask("d1")
+    store.sql(
+        "UPDATE approvals SET state = 'approved', granted_at = requested_at, "
+        "grant_until = requested_at + 3600, grant_boot = pending_boot, grant_boot_id = pending_boot_id"
+    )
+    assert why_not(store, Consume(one.id, "d1", "p", "c", SOON)) is RefusedBecause.NOT_APPROVED
+    other = store.approved("d2")
+    store.sql("UPDATE records SET body = replace(body, 'approval_approved', 'approval_seen')")
+    assert why_not(store, Consume(other.id, "d2", "p", "c", SOON)) is RefusedBecause.NOT_APPROVED
+
+
 def test_a_grant_is_for_exactly_one_request_and_one_time(store: Store) -> None:
     one = store.ask()
     assert why_not(store, Consume(one.id, "d1", "p1", "c1", SOON)) is RefusedBecause.NOT_APPROVED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from addons.core.model import Principal
 from addons.store.audit_record import AuditRecord, CallFacts, RecordKind
 from addons.store.journal import Journal, JournalUnavailable
 from addons.store.log_check import own_trust
-from addons.store.log_keeper import LogKeeper
+from addons.store.log_keeper import LogKeeper, Retention
 from addons.store.log_verify import verify_log
 from addons.store.process_lock import ProcessLock
 from addons.store.state_dir import StateDir
@@ -104,3 +105,40 @@ async def test_a_start_refuses_a_log_that_does_not_verify(state: StateDir) -> No
         connection.execute("UPDATE records SET body = replace(body, 'agent-1', 'agent-2')")
     with pytest.raises(JournalUnavailable, match=r"doesn't verify: record 1: .*new-log"):
         Journal.open(state)
+
+
+async def test_old_texts_go_and_that_is_on_record(state: StateDir) -> None:
+    journal = Journal.open(state)
+    for number in range(300):
+        await journal.append([attempted(f"{number:032x}", "")])
+    keeper = LogKeeper(state, journal, Retention(texts=86400.0))
+    await keeper.retain()
+    await keeper.retain()
+    journal.close()
+    verified = verify_log(state.audit_log, own_trust(state))
+    assert (verified.size, verified.pruned) == (301, 256)
+    with contextlib.closing(sqlite3.connect(state.audit_log)) as connection:
+        rows = connection.execute("SELECT body FROM records WHERE kind = 'pruned'").fetchall()
+    ((body,),) = rows
+    assert json.loads(body)["attributes"]["by"] == "audit.retention"
+
+
+async def test_old_recordings_go_after_it_is_on_record(state: StateDir) -> None:
+    journal = Journal.open(state)
+    names = ["a.mitm", "b.sealed", "c.mitm.torn", "new.mitm", "open.mitm.open"]
+    for name in names:
+        (state.recordings / name).write_bytes(b"x")
+        if name != "new.mitm":
+            os.utime(state.recordings / name, (1.0, 1.0))
+    keeper = LogKeeper(state, journal, Retention(recordings=86400.0))
+    await keeper.retain()
+    assert {name for name in names if (state.recordings / name).exists()} == {"new.mitm", "open.mitm.open"}
+    with contextlib.closing(sqlite3.connect(state.audit_log)) as connection:
+        rows = connection.execute("SELECT body FROM records WHERE kind = 'recordings_removed'").fetchall()
+    ((body,),) = rows
+    assert json.loads(body)["attributes"]["segments"] == ["a.mitm", "b.sealed", "c.mitm.torn"]
+    os.utime(state.recordings / "new.mitm", (1.0, 1.0))
+    journal.close()
+    with pytest.raises(JournalUnavailable):
+        await keeper.retain()
+    assert (state.recordings / "new.mitm").exists(), "what can't be put on record stays"

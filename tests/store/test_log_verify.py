@@ -13,12 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from addons.core.transparency.merkle import leaf_hash
+from addons.core.transparency import checkpoint
+from addons.core.transparency.checkpoint import Checkpoint
+from addons.core.transparency.merkle import Frontier, extended, leaf_hash
 from addons.core.transparency.signed_note import SignerKey
 from addons.store import newest_checkpoint
 from addons.store.audit_log import AuditLog
 from addons.store.audit_record import AuditRecord, RecordKind
-from addons.store.log_heads import Trust
+from addons.store.log_heads import Trust, extensions
 from addons.store.log_keys import LogKeys
 from addons.store.log_problems import AuditLogUnusable
 from addons.store.log_verify import LogInvalid, Verified, verify_log
@@ -148,6 +150,16 @@ TAMPERED: list[tuple[str, Tamper, str, int | None]] = [
     ("the end cut off", execute("DELETE FROM records WHERE idx > 590"), "missing", 591),
     ("two swapped", swap, "not what was hashed", 300),
     (
+        "one inserted before the first",
+        execute("INSERT INTO records (idx, leaf, body) VALUES (-1, zeroblob(32), '{}')"),
+        "601 records",
+        None,
+    ),
+    ("another sequence", execute("UPDATE sqlite_sequence SET seq = 900"), "the next record", None),
+    ("a trigger", execute("CREATE TRIGGER t AFTER INSERT ON records BEGIN SELECT 1; END"), "a trigger", None),
+    ("a view", execute("CREATE VIEW v AS SELECT 1"), "a view", None),
+    ("no index", execute("DROP INDEX records_subject"), "records_subject isn't", None),
+    (
         "one inserted at the end",
         execute('INSERT INTO records (leaf, body) SELECT leaf, \'{"id":"x"}\' FROM records WHERE idx = 1'),
         "no signed head covers it",
@@ -245,12 +257,17 @@ def test_i12_any_bit_of_any_record_counts(whole: Path, position: int, bit: int) 
             ).fetchall()
             flipped = bytearray(body)
             flipped[position % len(flipped)] ^= 1 << bit
-            for name in ("call", "time", "subject"):  # a text that is no JSON stands in no index
-                connection.execute(f"DROP INDEX records_{name}")
+            indexes = connection.execute(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+            ).fetchall()
+            for name, _ in indexes:  # a text that is no JSON stands in no index
+                connection.execute(f"DROP INDEX {name}")
             try:
                 connection.execute(
                     "UPDATE records SET body = CAST(? AS TEXT) WHERE idx = ?", (bytes(flipped), idx)
                 )
+                for _, sql in indexes:
+                    connection.execute(sql)
             except sqlite3.OperationalError:  # nor in the one that can't be dropped
                 return
         assert found(copy, trust(whole)).first == idx
@@ -292,24 +309,73 @@ def test_a_log_that_was_put_back_is_shorter_than_a_checkpoint_that_was_kept(copy
     assert "your checkpoint" in str(invalid.value)
 
 
-def test_a_checkpoint_of_another_history_is_refused(copy: Path, tmp_path: Path) -> None:
-    """Whoever holds the signing key can rewrite all of it, but not what others have kept."""
+def test_a_checkpoint_of_another_log_is_refused(copy: Path, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(copy)) as connection:
         ((note,),) = connection.execute(
             "SELECT note FROM log_checkpoints WHERE size > 300 LIMIT 1"
         ).fetchall()
-        ((origin,),) = connection.execute("SELECT origin FROM log_head").fetchall()
-    rewritten = StateDir.open(tmp_path / "rewritten")
-    shutil.copytree(copy.parent / "keys", rewritten.keys, dirs_exist_ok=True)
-    write(rewritten.audit_log, RECORDS)
-    keys = LogKeys(rewritten).verifiers(origin)
-    with contextlib.closing(sqlite3.connect(rewritten.audit_log)) as connection:
-        ((other,),) = connection.execute("SELECT origin FROM log_head").fetchall()
+    other = StateDir.open(tmp_path / "other")
+    write(other.audit_log, RECORDS)
+    trusted = trust(other.audit_log, checkpoints=(("yours", note.encode()),))
     with pytest.raises(LogInvalid, match="of another log"):
-        verify_log(
-            rewritten.audit_log,
-            Trust((*keys, *LogKeys(rewritten).verifiers(other)), (("yours", note.encode()),)),
+        verify_log(other.audit_log, trusted)
+
+
+def forged(path: Path, key: SignerKey) -> None:
+    """All of it rewritten consistently by somebody who has no key of the log, with a head signed by `key`."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        rewrite_with_its_hash(connection)
+        leaves = [leaf for (leaf,) in connection.execute("SELECT leaf FROM records ORDER BY idx")]
+        grown = extended(Frontier(), leaves)
+        tree = grown.frontier
+        connection.execute("DELETE FROM log_nodes")
+        connection.executemany(
+            "INSERT INTO log_nodes VALUES (?, ?, ?)", [(n.level, n.index, n.hash) for n in grown.completed]
         )
+        connection.execute("DELETE FROM log_checkpoints")
+        origin = key.verifier.name
+        note = checkpoint.signed(Checkpoint(origin, tree.size, tree.root(), extensions(0, 0)), key)
+        connection.execute(
+            "UPDATE log_head SET note = ?, frontier = ?, kept_size = 0, kept_at = 0",
+            (note, b"".join(tree.hashes)),
+        )
+
+
+def test_i12_a_log_forged_without_the_key_is_found_by_every_reader_and_signed_by_nobody(copy: Path) -> None:
+    trusted = trust(copy)
+    log = AuditLog.open(copy, busy_seconds=5, create=False)
+    one = AuditRecord(RecordKind.ATTEMPTED, 2.0)
+    log.append([[(one, one.encode())]])  # a gateway that runs meanwhile
+    forged(copy, SignerKey(trusted.keys[0].name, b"f" * 32))
+    assert "isn't signed by a key that is trusted" in str(found(copy, trusted))
+    another = AuditRecord(RecordKind.ATTEMPTED, 2.0)
+    with pytest.raises(AuditLogUnusable, match="not one that it signed"):
+        log.append([[(another, another.encode())]])
+    log.close()
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        dummy = f"{trusted.keys[0].name}\n1000000\n{'A' * 43}=\nprevious 0\n\n\u2014 x AAAAAAAA\n"
+        connection.execute("INSERT INTO log_checkpoints VALUES (1000000, ?)", (dummy,))
+    found(copy, trusted)
+
+
+def test_i12_a_running_gateway_goes_on_from_no_older_head(copy: Path) -> None:
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        (head,) = connection.execute("SELECT note, frontier, kept_size, kept_at FROM log_head").fetchall()
+    log = AuditLog.open(copy, busy_seconds=5, create=False)
+    for _ in range(2):
+        one = AuditRecord(RecordKind.ATTEMPTED, 2.0)
+        log.append([[(one, one.encode())]])
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM records WHERE idx > 600")
+        connection.execute("DELETE FROM log_checkpoints WHERE size > 600")
+        connection.execute("UPDATE sqlite_sequence SET seq = 600 WHERE name = 'records'")
+        connection.execute(
+            "UPDATE log_head SET size = 600, note = ?, frontier = ?, kept_size = ?, kept_at = ?", head
+        )
+    one = AuditRecord(RecordKind.ATTEMPTED, 2.0)
+    with pytest.raises(AuditLogUnusable, match="and there were 602"):
+        log.append([[(one, one.encode())]])
+    log.close()
 
 
 def test_another_key_verifies_nothing(whole: Path) -> None:

@@ -106,7 +106,7 @@ def checkpoint(*, state: StateDirOption = DEFAULT_STATE_DIR) -> None:
 
 
 def change_key(*, state: StateDirOption = DEFAULT_STATE_DIR) -> None:
-    """Sign the log with a new key from here on. The old one vouches for the new in the log; then it can go.
+    """Sign the log with a new key from here on. The old one vouches for the new, and signs no more.
 
     Running gateways take the new key with their next record.
     """
@@ -128,6 +128,7 @@ def change_key(*, state: StateDirOption = DEFAULT_STATE_DIR) -> None:
     sys.stdout.write(f"{made[0]}\n")
     sys.stderr.write(
         "This key signs from here on. Keep it beside the earlier ones, which verify what was before.\n"
+        "The private half of the one before can go.\n"
     )
 
 
@@ -181,7 +182,10 @@ def new_log(
         aside = begin_new_log(StateDir(state), because, person())
     except AuditLogUnusable as error:
         refuse(error.what, error.remedy)
-    sys.stdout.write(f"The old log is {aside}. Verify it: ddgate audit verify --log {aside}\n")
+    if aside is None:
+        sys.stdout.write("A new log follows one that is gone.\n")
+    else:
+        sys.stdout.write(f"The old log is {aside}. Verify it: ddgate audit verify --log {aside}\n")
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -74,9 +75,12 @@ def verify(  # noqa: PLR0913 - its options
     }
     try:
         trust = own_trust(StateDir(path.parent) if log else where, path, witnesses)
-        keys = tuple(_key(text, KeyAlgorithm.ED25519) for text in key or ()) or trust.keys
+        keys = tuple(_key(text, KeyAlgorithm.ED25519) for text in key or ())
+        given = (*trust.checkpoints, *given)
+        own = replace(trust, checkpoints=given)
+        asking = own if not keys else Trust(keys, given, witnesses)
         with _progress() as progress:
-            done = verify_log(path, Trust(keys, (*trust.checkpoints, *given), witnesses), progress=progress)
+            done = verify_log(path, asking, progress=progress)
     except LogInvalid as invalid:
         _fail(path, invalid, as_json=as_json)
     except AuditLogUnusable as error:

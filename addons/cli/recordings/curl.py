@@ -89,9 +89,9 @@ def curl_command(entry: Entry, flow: http.HTTPFlow) -> str:
     if text is not None and text and len(body.data) <= _LONGEST_ARGUMENT and _fits_a_script(text):
         command.append(f"--data-raw {shlex.quote(text)}")
     elif body.data:
-        before = "base64 -d <<'BODY' | "
+        before = "base64 -d <<'=END=' | "
         command.append("--data-binary @-")
-        after = "\n".join(["", *textwrap.wrap(base64.b64encode(body.data).decode(), 100), "BODY"])
+        after = "\n".join(["", *textwrap.wrap(base64.b64encode(body.data).decode(), 100), "=END="])
     command.append(f"--url {shlex.quote(f'https://{host}{request.path}')}")
     lines.append(before + " \\\n  ".join(command) + after)
     return "\n".join(["", *lines, ""])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import sys
 from collections.abc import Callable
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from addons.cli.policy.recordings import shown, when
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body
+from addons.core.json_layout import laid_out
 from addons.replaying.exchange import Exchange
 from addons.replaying.resending import Resent
 
@@ -50,11 +51,11 @@ def _body(exchange: Exchange, request: Resent) -> list[str]:
         return []
     try:
         body = decode_body(request.body, ", ".join(exchange.values(b"content-encoding")), limit=_LIMIT)
-        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+        text = body.decode("utf-8", "replace")
     except (UndecodableBody, BodyTooLarge):
         return [f"[a body of {len(request.body)} bytes that can't be shown]"]
-    except (ValueError, RecursionError):
-        text = body.decode("utf-8", "replace")
+    with contextlib.suppress(ValueError):
+        text = laid_out(text)  # as it stands: a name that stands twice is shown twice
     listed = text.split("\n")
     more = len(listed) - _MOST_LINES
     return listed[:_MOST_LINES] + ([f"… and {more} more lines"] if more > 0 else [])

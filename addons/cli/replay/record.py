@@ -7,20 +7,20 @@ facts are those of the new call. It has no `call` of its own: it is told of both
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from addons.core.model import Actor, Effect, Json, Operation, Principal, Reason, Risk
+from addons.core.model import Json
 from addons.replaying.exchange import Exchange
 from addons.start_problems import GatewayProblem
 from addons.store.audit_log import AuditLog
 from addons.store.audit_reader import last_index, read_after
 from addons.store.audit_record import AuditRecord, CallFacts, RecordKind, RecordRefused, new_id
 from addons.store.log_problems import AuditLogUnusable
+from addons.store.read_record import person
+from addons.store.record_facts import facts_of
 from addons.store.state_dir import StateDir
 
 _BUSY_SECONDS = 5.0
@@ -59,7 +59,7 @@ class ReplayLog:
         self._append(facts_of(told), attributes, message)
 
     def _append(self, facts: CallFacts, attributes: Mapping[str, Json], message: str) -> None:
-        about: dict[str, Json] = {"replay": self.replay, "to": self.to, **attributes, "os_user": _user()}
+        about: dict[str, Json] = {"replay": self.replay, "to": self.to, **attributes, **person()}
         record = AuditRecord(RecordKind.REPLAYED, time.time(), None, facts, message=message, attributes=about)
         try:
             for outcome in self._log.append([[(record, record.encode())]]):
@@ -108,68 +108,3 @@ def record_of(audit_log: Path, after: int, client: tuple[str, int]) -> Mapping[s
     except AuditLogUnusable as error:
         raise GatewayProblem(str(error)) from None
     return None
-
-
-def facts_of(record: Mapping[str, Json]) -> CallFacts:
-    """Take the facts out of a record of a gateway's."""
-    decision, request = _part(record, "decision"), _part(record, "http_request")
-    status = _part(record, "http_response").get("status")
-    effect, reason = decision.get("effect"), decision.get("reason")
-    return CallFacts(
-        principal=_principal(record),
-        operation=_operation(_part(record, "api"), _text(request, "method") or ""),
-        effect=Effect(effect) if effect in set(Effect) else None,
-        reason=Reason(reason) if reason in set(Reason) else None,
-        rule=_text(decision, "rule"),
-        policy_revision=_text(decision, "policy_revision"),
-        method=_text(request, "method"),
-        host=_text(request, "host"),
-        path=_text(request, "path"),
-        status=status if isinstance(status, int) else None,
-    )
-
-
-def _principal(record: Mapping[str, Json]) -> Principal | None:
-    actor = _part(record, "actor")
-    issuer, subject, groups = _text(actor, "issuer"), _text(actor, "subject"), actor.get("groups")
-    if issuer is None or subject is None:
-        return None
-    chain = actor.get("chain")
-    return Principal(
-        issuer=issuer,
-        subject=subject,
-        groups=frozenset(str(group) for group in groups) if isinstance(groups, list) else frozenset(),
-        expires=float("inf"),
-        on_behalf_of=_text(record, "on_behalf_of"),
-        session=_text(record, "session"),
-        token_id=_text(actor, "token_id"),
-        actors=tuple(
-            Actor(str(each.get("issuer")), str(each.get("subject")))
-            for each in (chain if isinstance(chain, list) else ())
-            if isinstance(each, dict)
-        ),
-    )
-
-
-def _operation(api: Mapping[str, Json], method: str) -> Operation | None:
-    name, version, risk = _text(api, "operation"), _text(api, "version"), api.get("risk")
-    if name is None or version is None or risk not in set(Risk):
-        return None
-    return Operation(name, version, method, "", (), Risk(risk))
-
-
-def _part(record: Mapping[str, Json], name: str) -> Mapping[str, Json]:
-    found = record.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _text(part: Mapping[str, Json], name: str) -> str | None:
-    found = part.get(name)
-    return found if isinstance(found, str) else None
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
