@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -105,3 +106,36 @@ def test_no_search_leaves_its_secret_in_the_state_directory(asked: Gateway) -> N
     for path in Path(asked.state).rglob("*"):
         if path.is_file():
             assert SECRET.encode() not in path.read_bytes(), path
+
+
+def test_every_recording_that_the_log_names_is_there_byte_for_byte(asked: Gateway, tmp_path: Path) -> None:
+    def verify(state: Path) -> subprocess.CompletedProcess[str]:
+        command = ["audit", "verify", "--recordings", "--state", str(state)]
+        return subprocess.run(
+            [sys.executable, "-m", "addons.cli.main", *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+
+    whole = verify(asked.state)
+    assert whole.returncode == 0, whole.stderr
+    assert "recordings are, byte for byte, what the log says." in whole.stderr
+    copied = tmp_path / "state"
+    shutil.copytree(asked.state, copied)
+    (segment, *_) = sorted((copied / "recordings").glob("*.mitm*"))
+    segment.write_bytes(
+        segment.read_bytes().replace(b"Z\\u00fcrich", b"B\\u00fcrich").replace(b"metric", b"METRIC")
+    )
+    changed = verify(copied)
+    assert changed.returncode == 1
+    assert "is not what was recorded" in changed.stderr
+    export = ["recordings", "export", "--format", "curl", "-o", "-", "--state", str(copied)]
+    sent = subprocess.run(
+        [sys.executable, "-m", "addons.cli.main", *export], capture_output=True, text=True, check=False
+    )
+    assert sent.returncode == 1
+    assert "METRIC" not in sent.stdout
+    segment.unlink()
+    assert "is not in" in verify(copied).stderr

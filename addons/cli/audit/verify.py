@@ -16,7 +16,9 @@ from rich.progress import Progress
 
 from addons.cli.audit.lines import plain
 from addons.cli.audit.looking import complain, refuse
+from addons.cli.errors import told_plainly
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
+from addons.cli.sealed_recordings import keys_for
 from addons.core.model import Json
 from addons.core.transparency.canonical_base64 import to_base64
 from addons.core.transparency.proofs import ProofInvalid
@@ -27,6 +29,7 @@ from addons.store.log_heads import HeadInvalid, Trust, proven
 from addons.store.log_problems import AuditLogUnusable
 from addons.store.log_verify import LogInvalid, Verified, verify_log
 from addons.store.read_record import note_read
+from addons.store.recordings_check import check_recordings
 from addons.store.state_dir import StateDir
 
 _MOST_NOTE = 1024 * 1024
@@ -54,6 +57,9 @@ def verify(  # noqa: PLR0913 - its options
         typer.Option("--from", help="A checkpoint that you kept; the log has to continue it. Repeatable."),
     ] = None,
     witness_key: WitnessKeyOption = None,
+    recordings: Annotated[
+        bool, typer.Option("--recordings", help="Read every recording that the log names, too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Verify the audit log: each record, that none lacks, and every signature. Exit status 1 where it fails.
@@ -86,6 +92,8 @@ def verify(  # noqa: PLR0913 - its options
     except AuditLogUnusable as error:
         refuse(error.what, error.remedy)
     sys.stdout.write(json.dumps(_as_json(done)) + "\n" if as_json else _told(path, done, is_own=not key))
+    if recordings:
+        _check_recordings(where)
     if log is None and (said := note_read(where, "audit verify", asked, done.size)):
         complain(said)
 
@@ -117,6 +125,21 @@ def check_proof(
         refuse(f"The proof in {file} doesn't hold: {error}.", "Ask for another: `ddgate audit prove ID`.")
     sys.stdout.write(plain(proof.entry.decode(errors="replace")) + "\n")
     sys.stderr.write(f"Record {proof.index + 1} of {head.size} in the log {head.origin}: the proof holds.\n")
+
+
+def _check_recordings(state: StateDir) -> None:
+    with told_plainly():
+        keys = keys_for([state.path])
+    try:
+        checked = check_recordings(state, keys)
+    except AuditLogUnusable as error:
+        refuse(error.what, error.remedy)
+    gone = f"; {checked.removed:,} were removed when their time was over" if checked.removed else ""
+    complain(f"{checked.whole:,} recordings are, byte for byte, what the log says{gone}.")
+    for idx, why in checked.bad:
+        complain(f"The recording of record {idx}: {why}.")
+    if checked.bad:
+        raise typer.Exit(1)
 
 
 def _told(path: Path, done: Verified, *, is_own: bool) -> str:

@@ -18,7 +18,7 @@ from addons.cli.recordings import har as recordings_har
 from addons.cli.recordings.curl import NoCommand, curl_command
 from addons.cli.recordings.har import har_entry
 from addons.cli.recordings.options import Format, Question
-from addons.cli.recordings.reading import note, opened, stored_flow, tell, the_one, until_nobody_reads
+from addons.cli.recordings.reading import note, opened, proven_flow, tell, the_one, until_nobody_reads
 from addons.start_problems import GatewayProblem
 from addons.store.recorded_flows import NOT_A_FLOW, StoredFlow
 from addons.store.recording_entry import Entry
@@ -121,7 +121,7 @@ def _write(
     count = 0
     for entry in entries:
         try:
-            written = form.write(entry, stored_flow(index, entry))
+            written = form.write(entry, proven_flow(index, entry))
         except (SegmentDamaged, OSError, NoCommand) as error:
             problems.append(f"call {shown(entry.call)} is left out: {shown(str(error))}")
             continue

@@ -20,7 +20,8 @@ from addons.store.read_record import note_read
 from addons.store.recorded_flows import StoredFlow
 from addons.store.recording_entry import Entry
 from addons.store.recording_index import IndexUnusable, RecordingIndex
-from addons.store.segment_reader import read_flow
+from addons.store.recording_proof import Standing, compare_with_log
+from addons.store.segment_reader import SegmentDamaged, read_flow
 from addons.store.state_dir import StateDir
 
 _PROBLEMS_TOLD = 20
@@ -85,6 +86,17 @@ def stored_flow(index: RecordingIndex, entry: Entry) -> StoredFlow:
     """Read a call's bytes. Raises `SegmentDamaged` where they changed since they were indexed, OSError."""
     data = read_flow(index.state.recordings, entry.ref, index.keys)
     return StoredFlow(Path(entry.ref.segment), entry.ref.offset, data)
+
+
+def proven_flow(index: RecordingIndex, entry: Entry) -> StoredFlow:
+    """As `stored_flow`, and raises `SegmentDamaged` also where the audit log says that other bytes were
+    recorded: what leaves here, or is sent again, is what was recorded.
+    """
+    stored = stored_flow(index, entry)
+    proof = compare_with_log(index.state.audit_log, entry.call, stored.data)
+    if proof.standing is Standing.CHANGED:
+        raise SegmentDamaged(proof.text)
+    return stored
 
 
 def the_one(index: RecordingIndex, identifier: str) -> Entry:

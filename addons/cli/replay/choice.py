@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from addons.cli.policy.recordings import shown
-from addons.cli.recordings.reading import opened, stored_flow, the_one
+from addons.cli.recordings.reading import opened, proven_flow, the_one
 from addons.cli.replay.stand_in import found_files
 from addons.cli.sealed_recordings import keys_for
 from addons.replaying.exchange import Exchange, exchange_of
@@ -110,7 +110,7 @@ def _read(index: RecordingIndex, entries: Iterator[Entry], problems: list[str]) 
         if entry.method == "CONNECT":
             continue
         try:
-            exchange = exchange_of(stored_flow(index, entry))
+            exchange = exchange_of(proven_flow(index, entry))
         except SegmentDamaged as damaged:
             problems.append(f"call {entry.call} is left out: {damaged}")
             continue
