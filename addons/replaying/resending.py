@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -23,6 +24,10 @@ _LEFT_OUT = DROPPED_HEADERS | {
     *(b"prefer", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer"),
     *(b"transfer-encoding", b"upgrade", b"x-ddgate-identity", b"x-ddgate-intent", b"x-ddgate-call"),
 }
+
+
+# A signed token, under whatever name: somebody else's identity is not sent as one's own.
+_TOKEN = re.compile(rb"eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]")
 
 
 class NotSendable(Exception):  # noqa: N818 - named after what is wrong, as the other refusals are
@@ -67,12 +72,17 @@ def resent(exchange: Exchange, catalogue: Catalogue, identity_headers: Collectio
         what = f", only `{exchange.unstored}`" if exchange.unstored else ""
         raise NotSendable(f"the recording doesn't hold its body{what}")
     dropped = _LEFT_OUT | {name.lower().encode() for name in identity_headers}
-    headers = tuple(each for each in exchange.headers if each[0].lower().replace(b"_", b"-") not in dropped)
+    headers = tuple(
+        (name, value)
+        for name, value in exchange.headers
+        if name.lower().replace(b"_", b"-") not in dropped and not _TOKEN.search(value)
+    )
     target = _without_keys(exchange.target)
     for what, data in (("path or query", target.encode("utf-8", "surrogateescape")), *_named(headers)):
         if contains_mask(data):
             raise NotSendable(_masked(what))
-    if contains_mask(_decoded(exchange.body, exchange.values(b"content-encoding"))):
+    body = _decoded(exchange.body, exchange.values(b"content-encoding"))
+    if contains_mask(body) or contains_mask(body.replace(b"\0", b"")):  # UTF-16 and UTF-32, too
         raise NotSendable(_masked("body"))
     if not target.isascii() or not target.isprintable() or " " in target:
         raise NotSendable("its path or query has characters that no request line can have")

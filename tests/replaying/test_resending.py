@@ -37,6 +37,18 @@ def test_recorded_credentials_and_identity_are_never_sent(catalogue: Catalogue) 
     assert made.target == "/api/v1/monitor?a=1"
 
 
+def test_somebody_elses_token_is_not_sent_under_any_name(catalogue: Catalogue) -> None:
+    token = b"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmVk"
+    fields = [(b"X-Agent-Token", token), (b"X-Other", b"Bearer " + token), (b"X-Team", b"eyJ.is.none")]
+    made = resent(exchange(headers=(*JSON, *fields)), catalogue)
+    assert made.headers == (*JSON, (b"X-Team", b"eyJ.is.none"))
+
+
+def test_a_mask_in_utf16_is_refused_too(catalogue: Catalogue) -> None:
+    with pytest.raises(NotSendable, match="body holds a mask"):
+        resent(exchange(method="POST", body=f'{{"a": "{MASK}"}}'.encode("utf-16")), catalogue)
+
+
 def test_a_key_in_the_path_is_not_sent(catalogue: Catalogue) -> None:
     recorded = exchange("POST", "/v1/input/0123456789abcdef0123456789abcdef", b"log")
     assert resent(recorded, catalogue).target == "/v1/input"
