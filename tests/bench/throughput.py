@@ -24,7 +24,7 @@ HOST = "http-intake.logs.datadoghq.com"
 BIN = Path(sys.executable).parent
 
 
-def _load(proxy_port: int, host: str, port: int, ca: Path, token: str, seconds: float) -> Measured:
+def load(proxy_port: int, host: str, port: int, ca: Path, token: str, seconds: float) -> Measured:
     arguments = [str(proxy_port), host, str(port), str(ca), token, str(seconds)]
     out = subprocess.run(
         [sys.executable, "-m", "tests.bench.load", *arguments], check=True, capture_output=True, text=True
@@ -71,8 +71,8 @@ def _compare(
         stock_ca = directory / "stock" / "mitmproxy-ca-cert.pem"
         ratios = []
         for number in range(chosen.rounds):
-            plain = _load(stock_port, "localhost", port, stock_ca, "", chosen.seconds)
-            full = _load(gateway.port, HOST, 443, gateway.ca, token, chosen.seconds)
+            plain = load(stock_port, "localhost", port, stock_ca, "", chosen.seconds)
+            full = load(gateway.port, HOST, 443, gateway.ca, token, chosen.seconds)
             ratios.append(full.per_second / plain.per_second)
             print(
                 f"round {number + 1}: stock {plain.per_second:7.0f}/s (median {plain.median_ms:5.1f} ms)   "
