@@ -336,8 +336,14 @@ def test_nothing_hostile_leaves_its_quotes(
     assert [each for each in arguments if each.startswith("-")] == [
         each
         for each in arguments
-        if each in {*KNOWN, *after(arguments, "--data-raw"), *after(arguments, "--url")}
-        and each.startswith("-")
+        if each.startswith("-")
+        and each
+        in {
+            *KNOWN,
+            *after(arguments, "--data-raw"),
+            *after(arguments, "--url"),
+            *after(arguments, "--header"),
+        }
     ]
     (url,) = after(arguments, "--url")
     assert url.startswith("https://")
