@@ -72,7 +72,7 @@ def _asked(directory: Path, issuer: PeopleIssuer, *options: str) -> subprocess.C
 
 
 def test_the_api_is_as_its_document_says(tmp_path: Path, issuer: PeopleIssuer) -> None:
-    done = _asked(tmp_path, issuer, "--phases", "examples,coverage,fuzzing", "--max-examples", "10")
+    done = _asked(tmp_path, issuer, "--phases", "examples,coverage,fuzzing", "--max-examples", "4")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

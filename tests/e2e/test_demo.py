@@ -217,6 +217,7 @@ def test_the_story_is_told_to_its_end_without_a_terminal_and_with_stdin_closed(d
     assert_left_nothing(demo)
 
 
+@pytest.mark.long
 def test_on_a_terminal_it_stays_when_asked_and_its_recordings_can_be_seen(demo: Demo) -> None:
     demo.start("--stay", terminal=True)
     link = wait_until(lambda: re.search(r"recordings +(http://\S+token=\S+)", demo.said), 80, "the link")
@@ -237,8 +238,10 @@ def test_on_a_terminal_it_stays_when_asked_and_its_recordings_can_be_seen(demo: 
 
 @pytest.mark.parametrize(
     ("number", "after"),
-    [(signal.SIGINT, "ddgate demo:"), (signal.SIGTERM, "7. alice")],
-    ids=["while starting", "during the replay"],
+    [
+        pytest.param(signal.SIGINT, "ddgate demo:", id="while starting"),
+        pytest.param(signal.SIGTERM, "7. alice", id="during the replay", marks=pytest.mark.long),
+    ],
 )
 def test_a_signal_ends_it_cleanly(demo: Demo, number: signal.Signals, after: str) -> None:
     demo.start()
@@ -252,7 +255,9 @@ def test_a_signal_ends_it_cleanly(demo: Demo, number: signal.Signals, after: str
     assert_left_nothing(demo)
 
 
-@pytest.mark.parametrize("part", ["gateway --config", "addons.sandbox.datadog"])
+@pytest.mark.parametrize(
+    "part", ["gateway --config", pytest.param("addons.sandbox.datadog", marks=pytest.mark.long)]
+)
 def test_a_step_that_fails_is_named_and_ends_it_with_status_1(demo: Demo, part: str) -> None:
     demo.start()
     wait_until(lambda: "1. An agent" in demo.said, 60, "the first step")
@@ -301,8 +306,13 @@ def _hand_out_keys(policy: dict[str, Any]) -> None:
     ("name", "edit", "told"),
     [
         (DEFAULT, _mask_nothing, "✗ step 2: Datadog got a mask in place of the password"),
-        (PRODUCTION, _ask_nobody, "✗ step 4: the call waits for a person"),
-        (DEFAULT, _hand_out_keys, "✗ step 5: it names ddgate"),
+        pytest.param(
+            PRODUCTION,
+            _ask_nobody,
+            "✗ step 4: the call waits for a person",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(DEFAULT, _hand_out_keys, "✗ step 5: it names ddgate", marks=pytest.mark.long),
     ],
     ids=lambda value: getattr(value, "__name__", None) or "",
 )

@@ -66,7 +66,7 @@ def behind(served_one: Served) -> dict[str, Any]:
     return {"upstream": {"connect_to": {"*": route}}}
 
 
-@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("mode", ["sync", pytest.param("async", marks=pytest.mark.long)])
 def test_a_job_runs_on_its_recording_behind_a_gateway_with_other_secrets(
     recorded: Gateway,
     make_gateway: MakeGateway,

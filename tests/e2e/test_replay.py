@@ -87,6 +87,7 @@ def test_one_call_that_brings_the_same_answer_ends_with_status_0(recorded: Gatew
     assert done.calls[0]["decision"]["effect"] == "allow"
 
 
+@pytest.mark.long
 def test_a_person_who_may_less_sees_what_policy_makes_of_it(
     recorded: Gateway, issuer: Issuer, fresh: StandIn
 ) -> None:
@@ -175,6 +176,7 @@ def test_an_approval_is_told_of_and_nobody_is_asked(
     assert fresh.requests() == []
 
 
+@pytest.mark.long
 def test_the_sandbox_can_be_the_stand_in(
     recorded: Gateway, issuer: Issuer, datadog: StandIn, fresh: StandIn
 ) -> None:
@@ -227,6 +229,7 @@ def test_abuse_36_a_crafted_recording_is_decided_anew_and_its_credentials_go_now
     assert fresh.requests() == []
 
 
+@pytest.mark.long
 def test_what_was_denied_then_and_is_allowed_now_is_told(
     recorded: Gateway, make_gateway: MakeGateway, issuer: Issuer, tmp_path: Path, fresh: StandIn
 ) -> None:

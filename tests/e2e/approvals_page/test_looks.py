@@ -124,7 +124,7 @@ def _faults(page: Page, approvals: ApprovalsPage, paths: list[str], script: str)
     return {path: faults for path, faults in found.items() if faults}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_every_text_stands_out_from_what_is_behind_it(
     approvals: ApprovalsPage, people: People, paths: list[str], scheme: str
 ) -> None:
