@@ -22,11 +22,14 @@ class Verifying:
         self._every = every
         self.problem: str | None = None
         """What is wrong with the log, for readiness."""
+        self.looks = 0
+        """How often it was gone through."""
 
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
             self.problem = await asyncio.to_thread(self._look)
+            self.looks += 1
             if self.problem is not None:
                 _log.critical("The audit log doesn't verify: %s", self.problem)
             await asyncio.sleep(self._every)

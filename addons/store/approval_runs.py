@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -186,9 +187,19 @@ def _check_given(connection: sqlite3.Connection, approval: Approval) -> None:
         "AND kind IN (?, ?)",
         (storable(approval.id), *kinds),
     ):
-        if given and leaf_hash(body.encode("utf-8", "surrogateescape")) == leaf:
+        is_whole = leaf_hash(body.encode("utf-8", "surrogateescape")) == leaf
+        if given and is_whole and _is_about(body, approval.id):
             return
     raise ChangeRefused(RefusedBecause.NOT_APPROVED, "Nobody's yes to this call is on record.")
+
+
+def _is_about(body: str, approval: str) -> bool:
+    """Whether a record is of this approval: the table that ties the two could be written to as well."""
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(parsed, dict) and parsed.get("approval") == approval
 
 
 def _executing(connection: sqlite3.Connection, approval: str, call: str | None) -> Approval:

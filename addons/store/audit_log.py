@@ -102,7 +102,7 @@ class AuditLog:
         keys = LogKeys(StateDir(path.parent))
         try:
             there_was_one = newest_checkpoint.read(path) is not None or keys.is_any()
-            if there_was_one and not succeeds:
+            if create and there_was_one and not succeeds:
                 _wait_for(path)
             if not path.exists():
                 if not create or (there_was_one and not succeeds):

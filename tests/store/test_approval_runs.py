@@ -76,6 +76,12 @@ def test_i7_a_state_that_was_set_by_hand_lets_nothing_run(store: Store) -> None:
         "grant_until = requested_at + 3600, grant_boot = pending_boot, grant_boot_id = pending_boot_id"
     )
     assert why_not(store, Consume(one.id, "d1", "p", "c", SOON)) is RefusedBecause.NOT_APPROVED
+    real = store.approved("d3")
+    store.sql("UPDATE approval_history SET approval = ? WHERE approval = ?", one.id, real.id)
+    store.sql(
+        "UPDATE approvals SET told = (SELECT told FROM approvals WHERE id = ?) WHERE id = ?", real.id, one.id
+    )
+    assert why_not(store, Consume(one.id, "d1", "p", "c", SOON)) is RefusedBecause.NOT_APPROVED
     other = store.approved("d2")
     store.sql("UPDATE records SET body = replace(body, 'approval_approved', 'approval_seen')")
     assert why_not(store, Consume(other.id, "d2", "p", "c", SOON)) is RefusedBecause.NOT_APPROVED
