@@ -23,6 +23,7 @@ from addons.approval_status import ApprovalStatus
 from addons.audit import Audit, RunSettings
 from addons.body import DecodedBody
 from addons.core.config_sections import Listen
+from addons.core.start_problems import StartProblem
 from addons.credential import CredentialOnTheWire
 from addons.destination import Destination
 from addons.gate import DefaultDeny, Guard, Release
@@ -35,7 +36,6 @@ from addons.policy_reload import PolicyReload
 from addons.recorder import Recorder
 from addons.redaction import Redaction
 from addons.runtime import Runtime, credential_check, prepare
-from addons.start_problems import START_PROBLEMS
 from addons.store import moment
 from addons.store.approval_keeper import Keeper
 from addons.store.approval_watch import ApprovalWatch
@@ -259,7 +259,7 @@ def _from_environment() -> Runtime:
     state = Path(os.environ.get("DDGATE_STATE", root / ".ddgate"))
     try:
         return prepare(read_config(config, os.environ), state, os.environ)
-    except (*START_PROBLEMS, OSError) as error:
+    except (StartProblem, OSError) as error:
         # mitmproxy would go on without the script: end here, with the reason and without a traceback.
         print(f"ddgate: {error}", file=sys.stderr)  # noqa: T201 - before any log is set up
         raise SystemExit(1) from None

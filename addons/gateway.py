@@ -16,10 +16,10 @@ from mitmproxy import exceptions, master, options
 from mitmproxy.addons import core, errorcheck, next_layer, proxyserver, tlsconfig
 
 from addons.chain import Chain
+from addons.core.start_problems import GatewayProblem
 from addons.dispatch import TabledAddons
 from addons.lifecycle import Lifecycle
 from addons.runtime import Runtime
-from addons.start_problems import GatewayProblem
 from addons.upstream import listening_problem
 
 logger = logging.getLogger("ddgate")

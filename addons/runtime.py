@@ -63,7 +63,7 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
     """Reads certificates, policy, catalogue and credentials.
 
     Raises:
-        one of START_PROBLEMS: with a text for the operator.
+        StartProblem: with a text for the operator.
 
     """
     config, base = loaded.config, loaded.base_dir

@@ -49,18 +49,16 @@ ASSEMBLY = {
         "wire_bounds",
         "wire_errors",
         "runtime",
-        "start_problems",
         "store",
         "core",
     },
     "runtime": {"store", "core", "upstream"},
-    "gateway": {"chain", "dispatch", "lifecycle", "runtime", "start_problems", "upstream"},
-    "start_problems": {"store", "core"},
+    "gateway": {"core", "chain", "dispatch", "lifecycle", "runtime", "upstream"},
 }
 PACKAGES = {
     "core": {"core"},
     "store": {"store", "core"},
-    "control": {"control", "store", "core", "start_problems"},
+    "control": {"control", "store", "core"},
     "inspector": {"inspector", "store", "core"},
     "replaying": {"replaying", "store", "core"},
     "sidecar": {"sidecar", "core"},
@@ -70,7 +68,7 @@ PACKAGES = {
     "cli": {
         *("cli", "store", "core", "sidecar", "sandbox", "control", "inspector", "replaying"),
         "witness",
-        *("gateway", "runtime", "start_problems", "upstream"),
+        *("gateway", "runtime", "upstream"),
     },
 }
 # The clock, the environment, the network, files, other processes, and the proxy.

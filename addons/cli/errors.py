@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import typer
 
-from addons.start_problems import START_PROBLEMS
+from addons.core.start_problems import StartProblem
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def told_plainly() -> Iterator[None]:
     """Turns what an operator can mend into its text and exit status 1."""
     try:
         yield
-    except START_PROBLEMS as problem:
+    except StartProblem as problem:
         print(f"ddgate: {problem}", file=sys.stderr)  # noqa: T201 - the command's own answer
         raise typer.Exit(1) from None
     except OSError as problem:

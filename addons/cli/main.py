@@ -5,37 +5,41 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
 
-from addons.cli import config, sessions, witness
-from addons.cli import run as run_command
-from addons.cli.approvals import command as approvals
-from addons.cli.audit import command as audit
 from addons.cli.errors import told_plainly
+from addons.cli.lazy_group import LazyGroup
 from addons.cli.options import DEFAULT_STATE_DIR, PROJECT_ROOT, StateDirOption
-from addons.cli.policy import command as policy
-from addons.cli.recordings import command as recordings
-from addons.cli.replay import command as replay_command
+
+
+class _Ddgate(LazyGroup):
+    modules = MappingProxyType(
+        {
+            "run": "addons.cli.run",
+            "replay": "addons.cli.replay.command",
+            "audit": "addons.cli.audit.command",
+            "policy": "addons.cli.policy.command",
+            "approvals": "addons.cli.approvals.command",
+            "recordings": "addons.cli.recordings.command",
+            "sessions": "addons.cli.sessions",
+            "config": "addons.cli.config",
+            "witness": "addons.cli.witness",
+        }
+    )
+
 
 app = typer.Typer(
     name="ddgate",
+    cls=_Ddgate,
     help="The gateway through which autonomous agents reach Datadog.",
     epilog="Without a command it starts everything: on ddgate.yaml if there is one, else on the sandbox.",
     invoke_without_command=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-app.add_typer(audit.app, name="audit")
-app.add_typer(policy.app, name="policy")
-app.add_typer(approvals.app, name="approvals")
-app.add_typer(recordings.app, name="recordings")
-app.add_typer(sessions.app, name="sessions")
-app.add_typer(config.app, name="config")
-app.add_typer(witness.app, name="witness")
-app.command("replay")(replay_command.replay)
-app.command("run", context_settings=run_command.CONTEXT_SETTINGS)(run_command.run)
 
 ConfigOption = Annotated[
     Path | None,
@@ -108,8 +112,8 @@ def control(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption
 def inspector(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption = None) -> None:
     """Run mitmweb on the redacted recordings, as they come."""
     from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
+    from addons.core.start_problems import GatewayProblem  # noqa: PLC0415 - as above
     from addons.inspector.main import InspectorRefused, run_inspector  # noqa: PLC0415 - as above
-    from addons.start_problems import GatewayProblem  # noqa: PLC0415 - as above
     from addons.store.config_file import read_config  # noqa: PLC0415 - as above
     from addons.store.sealing import keys_of  # noqa: PLC0415 - as above
     from addons.store.state_dir import StateDir  # noqa: PLC0415 - as above

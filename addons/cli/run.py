@@ -31,8 +31,7 @@ from addons.sidecar.token_sources import TokenError, TokenSource
 from addons.sidecar.tokens import TokenKeeper
 from addons.sidecar.upstreams import BadGatewayError, Gateway, find_upstreams, parse_gateway
 
-# For whoever registers the command: everything from the first argument on is the command's own.
-CONTEXT_SETTINGS = {"allow_interspersed_args": False}
+app = typer.Typer()
 
 _OWN_FAILURE = 125  # as env(1) and timeout(1): not a status of the command
 _DEFAULT_GATEWAY = "http://127.0.0.1:8080"
@@ -63,6 +62,8 @@ StrictOption = Annotated[
 ]
 
 
+# Everything from the first argument on is the command's own.
+@app.command(context_settings={"allow_interspersed_args": False})
 def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     command: CommandArgument,
     gateway: GatewayOption = _DEFAULT_GATEWAY,

@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from addons.cli.errors import told_plainly
+from addons.core.start_problems import GatewayProblem
 from addons.core.transparency.signed_note import KeyAlgorithm, NoteInvalid, VerifierKey
-from addons.start_problems import GatewayProblem
 from addons.store.log_format import LogFormat
 
 app = typer.Typer(help="Watch audit logs from another machine.", no_args_is_help=True)

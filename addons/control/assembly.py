@@ -65,7 +65,7 @@ def assemble(
     """`port` is the one that is listened on; `now` the clock of everything here.
 
     Raises:
-        one of START_PROBLEMS: with a text for the operator.
+        StartProblem: with a text for the operator.
 
     """
     config = loaded.config

@@ -16,7 +16,7 @@ import uvicorn
 from addons.control.app import make_app
 from addons.control.assembly import Control, assemble
 from addons.control.messages import Sender
-from addons.start_problems import GatewayProblem
+from addons.core.start_problems import GatewayProblem
 from addons.store.config_file import LoadedConfig
 from addons.store.kept_alive import kept_alive
 from addons.store.log_format import Formatter, LogFormat
@@ -30,7 +30,7 @@ def serve(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, str]
     """Until it is told to stop.
 
     Raises:
-        one of START_PROBLEMS: with a text for the operator.
+        StartProblem: with a text for the operator.
 
     """
     _log_to_stderr(loaded)

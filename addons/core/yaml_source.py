@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
 
 from addons.core.model import Json
+from addons.core.start_problems import StartProblem
 from addons.core.yaml_syntax import syntax_complaint
 from addons.core.yaml_text import line_and_column, offset_in_raw
 
@@ -63,7 +64,7 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class ProblemsError(Exception):
+class ProblemsError(StartProblem):
     """All that is wrong with a text, sorted by position, one line each."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from addons.core.start_problems import StartProblem
 from addons.store.state_dir import create_private_file
 
 PRIVATE_NAME = "mitmproxy-ca.pem"
@@ -31,7 +32,7 @@ _LIFETIME = datetime.timedelta(days=5 * 365)
 _EXPIRES_SOON = datetime.timedelta(days=30)
 
 
-class CertificateProblem(Exception):  # noqa: N818 - named after what is wrong
+class CertificateProblem(StartProblem):
     """The certificate authority can't be used; the text says what is wrong, where, and what to do."""
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from addons.core.start_problems import StartProblem
+
 _COMMAND_TIMEOUT = 15.0
 _COMMAND_LIFETIME = 300.0
 _COMMAND_RETRY = 5.0  # so that a command that fails is not started for every call
@@ -19,7 +21,7 @@ _MAX_TEXT = 8192
 _MIN_KEY = 16  # what is shorter is a file that is just being written, or can't be told from other text
 
 
-class CredentialProblem(Exception):  # noqa: N818 - named after what is wrong
+class CredentialProblem(StartProblem):
     """A key can't be read; the text says which and where, never what was read."""
 
 

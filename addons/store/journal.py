@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
+from addons.core.start_problems import StartProblem
 from addons.store.audit_log import AuditLog, Wish, Written, WrittenOrNot
 from addons.store.audit_record import AuditRecord, RecordRefused, SegmentRef
 from addons.store.changes import Change, ChangeRefused
@@ -28,7 +29,7 @@ from addons.store.state_dir import StateDir
 _log = logging.getLogger(__name__)
 
 
-class JournalUnavailable(Exception):  # noqa: N818 - named after what is wrong, as the other refusals are
+class JournalUnavailable(StartProblem):
     """Nothing of this append is acknowledged: `what` is wrong, `remedy` helps. The next append tries anew."""
 
     def __init__(self, what: str, remedy: str) -> None:

@@ -26,6 +26,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from addons.core.policy.request import LimitUse
+from addons.core.start_problems import StartProblem
 from addons.store.state_dir import StateDir, create_private_file
 
 FILE_NAME = "limits.db"
@@ -65,7 +66,7 @@ _EXPLANATIONS = {
 _BEGIN_ANEW = "stop the gateways and move it away: all counts begin anew"
 
 
-class CountersUnavailable(Exception):  # noqa: N818 - named after what is wrong, as the other refusals are
+class CountersUnavailable(StartProblem):
     """Nothing can be counted, so nothing that is limited may pass. `why` says what to do as well."""
 
     def __init__(self, why: str) -> None:

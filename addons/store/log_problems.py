@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from addons.core.start_problems import StartProblem
+
 _EXPLANATIONS = {
     "SQLITE_BUSY": (
         "is locked by another process for too long",
@@ -39,7 +41,7 @@ _EXPLANATIONS = {
 }
 
 
-class AuditLogUnusable(Exception):  # noqa: N818 - named after what is wrong, as the other refusals are
+class AuditLogUnusable(StartProblem):
     """The file can't be used as an audit log: `what` is wrong, `remedy` helps."""
 
     def __init__(self, what: str, remedy: str) -> None:

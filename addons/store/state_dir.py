@@ -16,12 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from addons.core.start_problems import StartProblem
+
 _KEY_BYTES = 32
 _KEY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _SHORTEST_PASSWORD = 16
 
 
-class StateDirUnusable(Exception):  # noqa: N818 - named after what is wrong, as the other refusals are
+class StateDirUnusable(StartProblem):
     """The directory, or a file in it, can't be used.
 
     `what` says what is wrong and where, `remedy` what to do; neither holds a secret.

@@ -12,8 +12,7 @@ REPOSITORY = Path(__file__).parents[2]
 _ENTRY = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "signal.signal(signal.SIGQUIT, signal.SIG_DFL); "
-    "import typer; from addons.cli.run import CONTEXT_SETTINGS, run; "
-    "app = typer.Typer(add_completion=False); app.command(context_settings=CONTEXT_SETTINGS)(run); app()"
+    "from addons.cli.run import app; app()"
 )
 
 

@@ -16,8 +16,8 @@ from addons.cli.policy.explanation import Explained, contents_of, explanation_js
 from addons.cli.policy.given import InlineRequest, given_request, inline_request
 from addons.core.catalogue import Catalogue
 from addons.core.policy import PolicySet
+from addons.core.start_problems import GatewayProblem
 from addons.core.yaml_source import Position
-from addons.start_problems import GatewayProblem
 from addons.store.config_file import read_text
 from addons.store.policy_files import read_catalogue
 from addons.store.segment_reader import SUFFIXES

@@ -13,7 +13,7 @@ from addons.core.catalogue import Catalogue
 from addons.core.policy import PolicySet
 from addons.core.policy.backtesting import NotHeld, fields_read, judge, name_of, operation_of, reads_claims
 from addons.core.policy.request import Reads, Unreadable
-from addons.start_problems import GatewayProblem
+from addons.core.start_problems import GatewayProblem
 from addons.store.recorded_requests import RecordedCall
 
 _LAST = "last"

@@ -15,9 +15,9 @@ from addons.core.policy.compiling.policy_file import PolicyFile
 from addons.core.policy.forms.document import PolicyDocument
 from addons.core.policy.trials import prepare
 from addons.core.request_target import BadTarget, normalise, query_pairs
+from addons.core.start_problems import GatewayProblem
 from addons.core.yaml_form import validate
 from addons.core.yaml_source import Place, Position, Problem, ProblemsError, Source, load
-from addons.start_problems import GatewayProblem
 
 _COMMAND_LINE = "command line"
 _API = "api.datadoghq.com"

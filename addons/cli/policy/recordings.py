@@ -14,7 +14,7 @@ from rich.table import Table
 from addons.cli.sealed_recordings import keys_for
 from addons.core.catalogue import Catalogue
 from addons.core.model import Json, Principal
-from addons.start_problems import GatewayProblem
+from addons.core.start_problems import GatewayProblem
 from addons.store.recorded_flows import NoRecordings, Recordings, find_recordings
 from addons.store.recorded_requests import RecordedCall, RecordedCalls
 

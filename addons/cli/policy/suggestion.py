@@ -15,8 +15,8 @@ from addons.core.policy.suggesting.suggest import Proposal, propose
 from addons.core.policy.suggesting.suggested_conditions import Enough
 from addons.core.policy.suggesting.suggested_review import Review
 from addons.core.policy.suggesting.suggested_text import Case, Writer
+from addons.core.start_problems import GatewayProblem
 from addons.core.yaml_source import ProblemsError
-from addons.start_problems import GatewayProblem
 from addons.store.recorded_requests import RecordedCall, RecordedCalls
 
 _FIRST_BAD_STATUS = 400

@@ -19,7 +19,7 @@ from addons.cli.recordings.curl import NoCommand, curl_command
 from addons.cli.recordings.har import har_entry
 from addons.cli.recordings.options import Format, Question
 from addons.cli.recordings.reading import note, opened, proven_flow, tell, the_one, until_nobody_reads
-from addons.start_problems import GatewayProblem
+from addons.core.start_problems import GatewayProblem
 from addons.store.recorded_flows import NOT_A_FLOW, StoredFlow
 from addons.store.recording_entry import Entry
 from addons.store.recording_index import RecordingIndex

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from addons.cli.policy.recordings import shown, when
 from addons.cli.sealed_recordings import keys_for
 from addons.core.model import Json
-from addons.start_problems import GatewayProblem
+from addons.core.start_problems import GatewayProblem
 from addons.store.read_record import note_read
 from addons.store.recorded_flows import StoredFlow
 from addons.store.recording_entry import Entry

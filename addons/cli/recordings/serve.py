@@ -133,9 +133,9 @@ def _alone(directory: Path) -> Iterator[None]:
 
 async def _serve(stand_in: StandIn, directory: Path, ports: tuple[int, int], *, as_json: bool) -> None:
     from addons.cli.replay import stand_in as replay_stand_in  # noqa: PLC0415 - as above
+    from addons.core.start_problems import GatewayProblem  # noqa: PLC0415 - as above
     from addons.sandbox import datadog_tls  # noqa: PLC0415 - as above
     from addons.sandbox.lifecycle import SandboxError  # noqa: PLC0415 - as above
-    from addons.start_problems import GatewayProblem  # noqa: PLC0415 - as above
 
     try:
         with _alone(directory):

@@ -26,7 +26,7 @@ from addons.cli.recordings.reading import (
 from addons.core.json_layout import laid_out
 from addons.core.model import Json
 from addons.core.quantities import format_size
-from addons.start_problems import GatewayProblem
+from addons.core.start_problems import GatewayProblem
 from addons.store.recorded_bodies import RecordedBody, body_of
 from addons.store.recorded_flows import NOT_A_FLOW, StoredFlow
 from addons.store.recording_entry import Entry

@@ -19,6 +19,7 @@ from addons.cli.replay.run import Became, Replay, Result
 from addons.cli.replay.sending import Way, way_to
 from addons.cli.replay.stand_in import Keys, bound, existing_state, keys_of, served, stand_in_of
 from addons.cli.replay.telling import Teller, Used
+from addons.core.start_problems import GatewayProblem
 from addons.replaying.comparing import Comparing
 from addons.replaying.ignored import Ignored
 from addons.replaying.stand_in import StandIn
@@ -26,7 +27,6 @@ from addons.sandbox import datadog_tls
 from addons.sandbox.lifecycle import SandboxError
 from addons.sidecar.token_sources import TokenError, TokenSource
 from addons.sidecar.tokens import TokenKeeper
-from addons.start_problems import GatewayProblem
 from addons.store.policy_files import read_catalogue
 from addons.store.state_dir import StateDir
 
@@ -68,7 +68,7 @@ class _Through:
 def begin(options: Options) -> bool:
     """Replay; tells whether every call brought the same answer.
 
-    Raises GatewayProblem or another of START_PROBLEMS, OSError.
+    Raises StartProblem, OSError.
     """
     state = existing_state(options.state)
     chosen = choose(options.wanted, state)

@@ -11,9 +11,9 @@ from addons.cli.policy.recordings import shown
 from addons.cli.recordings.reading import opened, proven_flow, the_one
 from addons.cli.replay.stand_in import found_files
 from addons.cli.sealed_recordings import keys_for
+from addons.core.start_problems import GatewayProblem
 from addons.replaying.exchange import Exchange, exchange_of
 from addons.replaying.load_recording import Exchanges
-from addons.start_problems import GatewayProblem
 from addons.store.recorded_flows import NOT_A_FLOW, Recordings
 from addons.store.recording_entry import Entry
 from addons.store.recording_index import RecordingIndex

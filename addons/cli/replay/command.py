@@ -24,6 +24,8 @@ from addons.cli.token_choice import (
 )
 from addons.store.recording_selection import Selection
 
+app = typer.Typer()
+
 _CANNOT_BEGIN = 2
 
 
@@ -88,6 +90,7 @@ CaOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line, for other programs.")]
 
 
+@app.command()
 def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command
     what: WhatArgument = None,
     session: SessionOption = None,

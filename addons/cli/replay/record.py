@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from addons.core.model import Json
+from addons.core.start_problems import GatewayProblem
 from addons.replaying.exchange import Exchange
-from addons.start_problems import GatewayProblem
 from addons.store.audit_log import AuditLog
 from addons.store.audit_reader import last_index, read_after
 from addons.store.audit_record import AuditRecord, CallFacts, RecordKind, RecordRefused, new_id

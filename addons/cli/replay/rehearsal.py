@@ -27,9 +27,9 @@ from addons.core.config import Config, read_source
 from addons.core.config_environment import PREFIX
 from addons.core.model import Json
 from addons.core.redact.mask import MASK_KEY
+from addons.core.start_problems import GatewayProblem
 from addons.core.yaml_form import validate
 from addons.core.yaml_source import Position
-from addons.start_problems import GatewayProblem
 from addons.store.config_file import read_text
 from addons.store.gateway_status import read_statuses
 from addons.store.state_dir import StateDir, create_private_file

@@ -11,13 +11,13 @@ from addons.cli.replay.record import ReplayLog, end_of_log, record_of
 from addons.cli.replay.sending import Person, SendFailed, Sent, Way, send
 from addons.core.catalogue import Catalogue
 from addons.core.model import Json, Reason
+from addons.core.start_problems import GatewayProblem
 from addons.replaying.comparing import Comparing, Comparison, told_by_ddgate
 from addons.replaying.exchange import Exchange
 from addons.replaying.resending import NotSendable, Resent, resent
 from addons.replaying.stand_in import StandIn
 from addons.sidecar.token_sources import TokenError
 from addons.sidecar.tokens import TokenKeeper
-from addons.start_problems import GatewayProblem
 
 # What the stand-in says in place of an answer of Datadog's.
 _UNANSWERED = frozenset({"not_recorded", "not_stored", "given_already"})

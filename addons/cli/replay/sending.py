@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h11
 
+from addons.core.start_problems import GatewayProblem
 from addons.replaying.comparing import Answer
 from addons.replaying.resending import NotSendable, Resent
 from addons.sidecar.dialling import RefusedError, ask_for_tunnel, dial
@@ -19,7 +20,6 @@ from addons.sidecar.heads import MalformedHeadError, parse_authority, parse_stat
 from addons.sidecar.limits import Limits
 from addons.sidecar.relay import Stream, close
 from addons.sidecar.upstreams import BadGatewayError, Gateway, parse_gateway
-from addons.start_problems import GatewayProblem
 
 _LARGEST = 256 * 1024 * 1024
 _LARGEST_REFUSAL = 64 * 1024

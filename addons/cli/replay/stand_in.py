@@ -12,6 +12,7 @@ from pathlib import Path
 
 from addons.core.redact.mask import MASK_KEY, Masker
 from addons.core.redact.message_masks import MessageMasks
+from addons.core.start_problems import GatewayProblem
 from addons.replaying.asked import Asking
 from addons.replaying.exchange import Exchange
 from addons.replaying.ignored import NOTHING, Ignored
@@ -20,7 +21,6 @@ from addons.replaying.stand_in import StandIn
 from addons.replaying.stand_in_calls import StandInCalls, TooMuchRecorded
 from addons.sandbox.lifecycle import LOOPBACK
 from addons.sandbox.server import Answer, Handler, Request, Server
-from addons.start_problems import GatewayProblem
 from addons.store.recorded_flows import NoRecordings, find_recordings
 from addons.store.state_dir import StateDir
 
