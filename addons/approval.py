@@ -27,7 +27,7 @@ from addons.core.approvals.states import State
 from addons.core.catalogue import makes_something_new
 from addons.core.config_approvals import Approvals as Settings
 from addons.core.model import Effect, Reason, Refusal
-from addons.core.policy import Decision
+from addons.core.policy.request import Decision
 from addons.flowstate import Call, Grant, Stage
 from addons.store import moment
 from addons.store.approval_requests import Ask, SetHolders, Withdraw

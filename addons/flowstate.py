@@ -18,8 +18,7 @@ from mitmproxy import connection, http
 
 from addons.core.hosts import DatadogHost
 from addons.core.model import Json, Operation, Principal, Refusal
-from addons.core.policy import Decision
-from addons.core.policy.request import Recording
+from addons.core.policy.request import Decision, Recording
 from addons.core.request_target import Target
 
 MAX_METHOD = 32  # of what is kept of one, which anyone can send at any length

@@ -15,8 +15,8 @@ from addons.answers import refuse
 from addons.core.agent_keys import without_key_in_path
 from addons.core.catalogue import Catalogue
 from addons.core.model import Effect, Reason, Refusal
-from addons.core.policy import Decision, PolicyRequest, PolicySet
-from addons.core.policy.request import LogLevel
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import Decision, LogLevel, PolicyRequest
 from addons.core.request_target import METHOD_OVERRIDE_KEYS, BadTarget, Target, normalise, query_pairs
 from addons.flowstate import Call, Stage
 from addons.store.decider import Decider

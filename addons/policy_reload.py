@@ -18,7 +18,7 @@ from time import time
 from typing import Protocol
 
 from addons.core.model import Json
-from addons.core.policy import PolicySet
+from addons.core.policy.policy_set import PolicySet
 from addons.core.yaml_source import Position, Problem, ProblemsError
 from addons.store.audit_record import AuditRecord, CallFacts, RecordKind, RecordRefused
 from addons.store.journal import Journal, JournalUnavailable

@@ -12,7 +12,7 @@ from pathlib import Path
 from addons.core import config_sections, hosts
 from addons.core.catalogue import Catalogue
 from addons.core.config import Config
-from addons.core.policy import PolicySet
+from addons.core.policy.policy_set import PolicySet
 from addons.core.redact.mask import MASK_KEY, Masker
 from addons.core.redact.message_masks import MessageMasks
 from addons.store.approvals import Approvals

@@ -15,7 +15,7 @@ from addons.core import hosts
 from addons.core.body import encode_body
 from addons.core.catalogue import Catalogue
 from addons.core.model import Actor, Effect, Json, Principal, Reason, Refusal
-from addons.core.policy import Decision
+from addons.core.policy.request import Decision
 from addons.core.request_target import BadTarget, normalise
 from addons.flowstate import Stage, StoredMessage
 from addons.recorder import Recorder

@@ -21,7 +21,7 @@ from addons.core.approvals.states import State
 from addons.core.approvals.voting import requester_of
 from addons.core.config_approvals import Approvals as Settings
 from addons.core.model import Effect, Reason
-from addons.core.policy import Decision
+from addons.core.policy.request import Decision
 from addons.core.request_target import normalise
 from addons.flowstate import Call, Stage
 from addons.store import moment

@@ -17,8 +17,7 @@ from addons.core.approvals.preview import Preview
 from addons.core.approvals.states import State
 from addons.core.approvals.voting import requester_of
 from addons.core.model import Effect, Json, Operation, Reason
-from addons.core.policy import Decision
-from addons.core.policy.request import Evidence, Masks, Seen, Unreadable
+from addons.core.policy.request import Decision, Evidence, Masks, Seen, Unreadable
 from addons.core.request_target import normalise
 from addons.flowstate import Call, MaskedRequest
 from addons.store import moment

@@ -19,7 +19,7 @@ from mitmproxy.net.http import http1
 
 from addons.core import hosts
 from addons.core.model import Effect, Operation, Reason, Risk
-from addons.core.policy import Decision
+from addons.core.policy.request import Decision
 from addons.credential import CredentialOnTheWire, WireHeaders
 from addons.flowstate import Call, Stage
 from addons.store.credentials import Credentials, CredentialSettings, SecretSource

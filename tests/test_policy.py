@@ -14,8 +14,8 @@ from mitmproxy.test import taddons
 
 from addons.core.catalogue import Catalogue
 from addons.core.model import Reason
-from addons.core.policy import PolicyRequest, PolicySet
-from addons.core.policy.request import Evidence, Seen, Unreadable
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import Evidence, PolicyRequest, Seen, Unreadable
 from addons.flowstate import Call, Stage
 from addons.policy import Policy
 from addons.store.decider import Decider

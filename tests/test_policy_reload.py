@@ -20,7 +20,7 @@ import pytest
 
 from addons import policy_reload
 from addons.core.catalogue import Catalogue
-from addons.core.policy import PolicySet
+from addons.core.policy.policy_set import PolicySet
 from addons.policy_reload import PolicyReload
 from addons.store.journal import Journal
 from addons.store.policy_files import (

@@ -16,13 +16,13 @@ from typer.main import get_command
 from addons.cli.main import app
 from addons.core.config import load_config
 from addons.core.model import Risk
-from addons.core.policy import PolicySet
 from addons.core.policy.cel.expressions import known_variables
 from addons.core.policy.conditions.limits import COUNTED_BY
 from addons.core.policy.coverage import coverage
 from addons.core.policy.forms.document import PolicyDocument
 from addons.core.policy.forms.matchers import DocumentComparison
 from addons.core.policy.forms.rule_document import Rule
+from addons.core.policy.policy_set import PolicySet
 from addons.store.policy_files import read_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]

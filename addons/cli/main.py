@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from addons.cli.errors import told_plainly
-from addons.cli.lazy_group import LazyGroup
+from addons.cli.lazy_group import LazyGroup, loading
 from addons.cli.options import DEFAULT_STATE_DIR, PROJECT_ROOT, StateDirOption
 
 
@@ -75,7 +75,8 @@ def up(
     sandbox: SandboxOption = False,
 ) -> None:
     """Start gateway, control and inspector, and the sandbox where there is no configuration."""
-    from addons.cli.up import up as start  # noqa: PLC0415 - mitmproxy takes a second to load
+    with loading():
+        from addons.cli.up import up as start  # noqa: PLC0415 - mitmproxy takes a second to load
 
     with told_plainly():
         start(config_path, state, use_sandbox=sandbox)
@@ -85,10 +86,11 @@ def up(
 def gateway(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption = None) -> None:
     """Run one gateway process: the data path and nothing else. SIGHUP makes it read its policy anew."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it serves: what is read at the start is new
-    from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
-    from addons.gateway import serve  # noqa: PLC0415 - as above
-    from addons.runtime import prepare  # noqa: PLC0415 - as above
-    from addons.store.config_file import read_config  # noqa: PLC0415 - as above
+    with loading():
+        from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
+        from addons.gateway import serve  # noqa: PLC0415 - as above
+        from addons.runtime import prepare  # noqa: PLC0415 - as above
+        from addons.store.config_file import read_config  # noqa: PLC0415 - as above
 
     die_with_parent()
     with told_plainly():
@@ -99,9 +101,10 @@ def gateway(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption
 @app.command()
 def control(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption = None) -> None:
     """Run control: the approvals page and its API, their messages, `/healthz`, `/readyz` and `/metrics`."""
-    from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
-    from addons.control.server import serve  # noqa: PLC0415 - as above
-    from addons.store.config_file import read_config  # noqa: PLC0415 - as above
+    with loading():
+        from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
+        from addons.control.server import serve  # noqa: PLC0415 - as above
+        from addons.store.config_file import read_config  # noqa: PLC0415 - as above
 
     die_with_parent()
     with told_plainly():
@@ -111,12 +114,13 @@ def control(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption
 @app.command()
 def inspector(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOption = None) -> None:
     """Run mitmweb on the redacted recordings, as they come."""
-    from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
-    from addons.core.start_problems import GatewayProblem  # noqa: PLC0415 - as above
-    from addons.inspector.main import InspectorRefused, run_inspector  # noqa: PLC0415 - as above
-    from addons.store.config_file import read_config  # noqa: PLC0415 - as above
-    from addons.store.sealing import keys_of  # noqa: PLC0415 - as above
-    from addons.store.state_dir import StateDir  # noqa: PLC0415 - as above
+    with loading():
+        from addons.cli.processes import die_with_parent  # noqa: PLC0415 - as above
+        from addons.core.start_problems import GatewayProblem  # noqa: PLC0415 - as above
+        from addons.inspector.main import InspectorRefused, run_inspector  # noqa: PLC0415 - as above
+        from addons.store.config_file import read_config  # noqa: PLC0415 - as above
+        from addons.store.sealing import keys_of  # noqa: PLC0415 - as above
+        from addons.store.state_dir import StateDir  # noqa: PLC0415 - as above
 
     die_with_parent()
     with told_plainly():
@@ -140,7 +144,8 @@ def inspector(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOpti
 @app.command()
 def demo(*, stay: StayOption = False) -> None:
     """See the whole story in a minute: on a sandbox of its own, which it removes again."""
-    from addons.cli.demo.command import tell  # noqa: PLC0415 - as above
+    with loading():
+        from addons.cli.demo.command import tell  # noqa: PLC0415 - as above
 
     with told_plainly():
         tell(stay=stay)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from addons.core.json_document import UnreadableDocument, parse_document
 from addons.core.model import Json, Reason
-from addons.core.policy import Decision, PolicyRequest, PolicySet
-from addons.core.policy.request import Evidence, Reads, Seen, Unreadable
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import Decision, Evidence, PolicyRequest, Reads, Seen, Unreadable
 from addons.store.decision_worker import DecisionWorker, WorkerUnavailable
 from addons.store.target_reader import Subject, TargetReader
 from addons.store.target_seen import TargetShown

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from addons.core.json_document import UnreadableDocument, parse_document
-from addons.core.policy import PolicySet
+from addons.core.policy.policy_set import PolicySet
 from addons.core.policy.request import Evidence, Seen, Unreadable
 from addons.store.decision_frames import (
     ANSWER_LENGTH,

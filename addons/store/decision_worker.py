@@ -19,9 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from addons.core.policy import Decision, PolicyRequest, PolicySet
 from addons.core.policy.compiling.operation_fits import OperationCatalogue
-from addons.core.policy.request import Reads
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import Decision, PolicyRequest, Reads
 from addons.store.decision_frames import (
     ANSWER_LENGTH,
     MAX_ANSWER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from addons.core.policy import Decision
+from addons.core.policy.request import Decision
 from addons.store.gateway_status import Counted
 
 MAX_SERIES = 1000

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from addons.core.catalogue import Catalogue, CatalogueError
-from addons.core.policy import PolicySet, TestOutcome
 from addons.core.policy.compiling.operation_fits import OperationCatalogue
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.trials import TestOutcome
 from addons.core.yaml_source import Position, Problem, ProblemsError
 from addons.store.config_file import read_text
 

@@ -15,8 +15,8 @@ from functools import partial
 from addons.core.catalogue import Catalogue, makes_something_new
 from addons.core.hosts import DatadogHost, lookup
 from addons.core.model import Json, Operation
-from addons.core.policy import PolicyRequest, PolicySet
-from addons.core.policy.request import Seen, Unreadable
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import PolicyRequest, Seen, Unreadable
 from addons.core.request_target import normalise
 from addons.store.target_cache import CacheLimits, ReadCache, ReadKey
 from addons.store.target_call import Reading, TargetCall, Wish

@@ -25,8 +25,8 @@ import yaml
 
 from addons.core.catalogue import Catalogue
 from addons.core.model import Json, Operation, Principal, Risk
-from addons.core.policy import PolicyRequest, PolicySet
-from addons.core.policy.request import Seen
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import PolicyRequest, Seen
 from addons.store.decision_child import evidence_of
 from addons.store.decision_worker import DecisionWorker
 from addons.store.policy_files import read_catalogue

@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from addons.cli.policy.command import app
-from addons.core.policy import PolicySet
 from addons.core.policy.backtesting import judge
+from addons.core.policy.policy_set import PolicySet
 from addons.store.policy_files import parse_policy, read_catalogue
 from addons.store.recorded_flows import Recordings, find_recordings
 from addons.store.recorded_requests import RecordedCalls

@@ -13,7 +13,8 @@ from typing import Any
 from addons.core.catalogue import Catalogue
 from addons.core.hosts import lookup
 from addons.core.model import Principal
-from addons.core.policy import PolicyRequest, PolicySet
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import PolicyRequest
 from addons.core.redact.mask import Masker
 from addons.core.redact.scrubber import Scrubber
 from addons.store.audit_record import AuditRecord

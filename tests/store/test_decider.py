@@ -10,8 +10,8 @@ import pytest
 
 from addons.core import hosts
 from addons.core.model import Effect, Principal, Reason
-from addons.core.policy import Decision, PolicyRequest, PolicySet
-from addons.core.policy.request import ShadowHit
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import Decision, PolicyRequest, ShadowHit
 from addons.store.decider import Decider, read_body
 from addons.store.decision_worker import DecisionWorker, WorkerUnavailable
 from addons.store.policy_files import read_catalogue

@@ -19,8 +19,8 @@ import pytest
 
 from addons.core.hosts import DatadogHost, HostRole
 from addons.core.model import Reason
-from addons.core.policy import Decision, PolicySet
-from addons.core.policy.request import Reads, Seen
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import Decision, Reads, Seen
 from addons.store.decider import Decider
 from addons.store.decision_frames import Failed, Ready, dump, load_answer
 from addons.store.decision_worker import DecisionWorker, WorkerLimits, WorkerUnavailable

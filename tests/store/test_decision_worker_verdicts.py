@@ -11,8 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from addons.core.policy import PolicyRequest
-from addons.core.policy.request import Seen
+from addons.core.policy.request import PolicyRequest, Seen
 from addons.store.decision_child import evidence_of
 from addons.store.decision_worker import DecisionWorker
 from tests.core.policy import test_policy_properties as generated

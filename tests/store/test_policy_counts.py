@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from addons.core.model import Effect, Reason
-from addons.core.policy import Decision
-from addons.core.policy.request import ShadowHit
+from addons.core.policy.request import Decision, ShadowHit
 from addons.store.gateway_status import FOLDER, Counted, GatewayStatus, read_statuses, write_status
 from addons.store.policy_counts import MAX_SERIES, OTHERS, PolicyCounts
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from addons.core.model import Effect, Principal, Reason
-from addons.core.policy import Decision, PolicyRequest
+from addons.core.policy.request import Decision, PolicyRequest
 from addons.core.yaml_source import ProblemsError
 from addons.store.policy_files import POLICIES, parse_policy, read_catalogue, read_policy
 

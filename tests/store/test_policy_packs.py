@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from addons.core.model import Effect, Operation, Principal, Risk
-from addons.core.policy import PolicyRequest, PolicySet
 from addons.core.policy.conditions.schedule import parse_instant
 from addons.core.policy.coverage import coverage
-from addons.core.policy.request import Seen
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import PolicyRequest, Seen
 from addons.store.policy_files import POLICIES, parse_policy, read_catalogue, read_policy
 
 CATALOGUE = read_catalogue()

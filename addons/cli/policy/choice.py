@@ -11,7 +11,7 @@ import typer
 
 from addons.cli.options import PROJECT_ROOT
 from addons.core.catalogue import Catalogue
-from addons.core.policy import PolicySet
+from addons.core.policy.policy_set import PolicySet
 from addons.store.config_file import LoadedConfig, read_config
 from addons.store.policy_files import parse_policy
 

@@ -26,9 +26,10 @@ from addons.cli.policy.choice import (
     read_chosen,
 )
 from addons.cli.policy.coverage import coverage_as_json, print_coverage
-from addons.core.policy import PolicySet, TestOutcome
 from addons.core.policy.coverage import coverage
 from addons.core.policy.expiry import date_warnings
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.trials import TestOutcome
 from addons.core.yaml_source import Problem, ProblemsError
 from addons.store.policy_files import failure, read_catalogue
 

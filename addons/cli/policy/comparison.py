@@ -12,7 +12,6 @@ from rich.console import Console
 from addons.cli.policy.choice import names_of, read_chosen
 from addons.cli.policy.recordings import followed, open_calls, print_rows, tell_unread, unread_json, when
 from addons.core.model import Effect, Json
-from addons.core.policy import PolicySet
 from addons.core.policy.backtesting import (
     Change,
     Comparison,
@@ -23,6 +22,7 @@ from addons.core.policy.backtesting import (
     judge,
     reads_claims,
 )
+from addons.core.policy.policy_set import PolicySet
 from addons.core.policy.request import Reads
 from addons.store.policy_files import read_catalogue
 from addons.store.recorded_requests import RecordedCall, RecordedCalls

@@ -15,7 +15,7 @@ from addons.cli.policy.choice import ConfigOption, JsonOption, chosen_files, rea
 from addons.cli.policy.explanation import Explained, contents_of, explanation_json, print_explanation
 from addons.cli.policy.given import InlineRequest, given_request, inline_request
 from addons.core.catalogue import Catalogue
-from addons.core.policy import PolicySet
+from addons.core.policy.policy_set import PolicySet
 from addons.core.start_problems import GatewayProblem
 from addons.core.yaml_source import Position
 from addons.store.config_file import read_text
@@ -23,7 +23,7 @@ from addons.store.policy_files import read_catalogue
 from addons.store.segment_reader import SUFFIXES
 
 if TYPE_CHECKING:
-    from addons.core.policy import PolicyRequest
+    from addons.core.policy.request import PolicyRequest
 
 # ddgate's call ids are ULIDs, mitmproxy's flow ids UUIDs
 _ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -10,8 +10,8 @@ from rich.console import Console
 from addons.cli.policy.explanation import Explained, contents_of
 from addons.cli.policy.recordings import followed, open_calls, print_rows, tell_unread, when
 from addons.core.catalogue import Catalogue
-from addons.core.policy import PolicySet
 from addons.core.policy.backtesting import NotHeld, fields_read, judge, name_of, operation_of, reads_claims
+from addons.core.policy.policy_set import PolicySet
 from addons.core.policy.request import Reads, Unreadable
 from addons.core.start_problems import GatewayProblem
 from addons.store.recorded_requests import RecordedCall

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from addons.core.approvals.needs import Needs
 from addons.core.model import Json
-from addons.core.policy import Decision, PolicyRequest, PolicySet
 from addons.core.policy.backtesting import operation_of
 from addons.core.policy.explaining import RuleTrace
-from addons.core.policy.request import Recording
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import Decision, PolicyRequest, Recording
 
 _STYLES = {"allow": "green", "deny": "bold red", "require_approval": "yellow"}
 _MAX_ASKED = 160

@@ -10,9 +10,9 @@ from addons.core import hosts
 from addons.core.catalogue import Catalogue
 from addons.core.json_document import UnreadableDocument, parse_document
 from addons.core.model import Json
-from addons.core.policy import PolicyRequest
 from addons.core.policy.compiling.policy_file import PolicyFile
 from addons.core.policy.forms.document import PolicyDocument
+from addons.core.policy.request import PolicyRequest
 from addons.core.policy.trials import prepare
 from addons.core.request_target import BadTarget, normalise, query_pairs
 from addons.core.start_problems import GatewayProblem

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from addons.cli.policy.recordings import followed, when
 from addons.core.catalogue import Catalogue
 from addons.core.model import Risk
-from addons.core.policy import PolicySet
 from addons.core.policy.backtesting import NotHeld, judge
+from addons.core.policy.policy_set import PolicySet
 from addons.core.policy.request import Decision, Reads
 from addons.core.policy.suggesting.sightings import Sighting, Sightings
 from addons.core.policy.suggesting.suggest import Proposal, propose

@@ -6,7 +6,8 @@ import difflib
 from typing import Any
 
 from addons.core.model import Actor, Operation, Principal, Risk
-from addons.core.policy import Decision, PolicyRequest, PolicySet
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import Decision, PolicyRequest
 
 
 def _operation(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from addons.core.model import Json, Operation, Principal
-from addons.core.policy import PolicyRequest, PolicySet
-from addons.core.policy.request import Evidence, Seen
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import Evidence, PolicyRequest, Seen
 from addons.core.policy.suggesting.sightings import Sighting, Sightings
 from addons.core.policy.suggesting.suggest import Proposal, propose
 from addons.core.policy.suggesting.suggested_conditions import Enough

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from addons.core.model import Effect, Operation, Reason, Risk
-from addons.core.policy import PolicyRequest
+from addons.core.policy.request import PolicyRequest
 from tests.core.policy.policy_making import decide, policy, principal, request
 
 ASK = "approval: {need: [{group: leads}]}"

@@ -6,8 +6,7 @@ from __future__ import annotations
 import pytest
 
 from addons.core.model import Effect, Json, Reason
-from addons.core.policy import PolicyRequest
-from addons.core.policy.request import Evidence, Reads, Seen, Unreadable
+from addons.core.policy.request import Evidence, PolicyRequest, Reads, Seen, Unreadable
 from tests.core.policy.policy_making import decide, policy, principal, request
 
 ASK = "approval: {need: [{group: leads}]}"

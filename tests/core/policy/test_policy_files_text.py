@@ -6,7 +6,7 @@ import pytest
 
 from addons.core.approvals.needs import BreakGlass, Needs
 from addons.core.model import Effect
-from addons.core.policy import PolicySet
+from addons.core.policy.policy_set import PolicySet
 from addons.core.yaml_source import ProblemsError
 from tests.core.policy.policy_making import CATALOGUE, policy, principal, request
 

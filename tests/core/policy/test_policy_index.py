@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.core.model import Operation, Reason, Risk
-from addons.core.policy import PolicyRequest
+from addons.core.policy.request import PolicyRequest
 from tests.core.policy.policy_making import policy, principal, request
 from tests.core.policy.test_policy_properties import Rule, made, named, requests, rules
 

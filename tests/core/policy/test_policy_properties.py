@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.core.model import Effect, Reason
-from addons.core.policy import PolicyRequest, PolicySet
-from addons.core.policy.request import Reads, Seen, Unreadable
+from addons.core.policy.policy_set import PolicySet
+from addons.core.policy.request import PolicyRequest, Reads, Seen, Unreadable
 from tests.core.policy.policy_making import CATALOGUE, OPERATIONS, principal
 
 GROUPS = ["agents", "sre", "x"]

@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.core.model import Effect, Reason
-from addons.core.policy import Decision, PolicyRequest
 from addons.core.policy.backtesting import Change, Said, change
 from addons.core.policy.explaining import RuleTrace
-from addons.core.policy.request import Recording, Seen, Unreadable
+from addons.core.policy.request import Decision, PolicyRequest, Recording, Seen, Unreadable
 from addons.core.yaml_source import ProblemsError
 from tests.core.policy.policy_making import decide, policy, request
 from tests.core.policy.test_policy_properties import Rule, made, named, requests, rules

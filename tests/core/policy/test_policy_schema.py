@@ -11,10 +11,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from addons.core.policy import PolicySet
 from addons.core.policy.forms.document import PolicyDocument
 from addons.core.policy.forms.rule_document import Rule
 from addons.core.policy.forms.schema import DRAFT, policy_schema, schema_text
+from addons.core.policy.policy_set import PolicySet
 from addons.core.yaml_form import validate
 from addons.core.yaml_source import ProblemsError, load
 from addons.store.policy_files import POLICIES, read_catalogue
