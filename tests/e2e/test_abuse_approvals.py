@@ -24,32 +24,36 @@ from tests.sandbox_processes import Issuer, StandIn
 
 
 @pytest.fixture
-def place(make_gateway: MakeGateway, issuer: Issuer, tmp_path: Path, fresh: StandIn) -> Iterator[Place]:
+def own(make_gateway: MakeGateway, issuer: Issuer, tmp_path: Path, fresh: StandIn) -> Iterator[Place]:
+    """For a test that changes the policy."""
     with people_are_asked(make_gateway, issuer, tmp_path) as asked:
         yield asked
 
 
-def changed_body(call: Callable[..., Curled]) -> Curled:
-    return call(*NOW, *create_monitor("a", priority=1))
+type Change = Callable[[Callable[..., Curled], str], Curled]
 
 
-def changed_query(call: Callable[..., Curled]) -> Curled:
-    *rest, url = create_monitor("a")
+def changed_body(call: Callable[..., Curled], name: str) -> Curled:
+    return call(*NOW, *create_monitor(name, priority=1))
+
+
+def changed_query(call: Callable[..., Curled], name: str) -> Curled:
+    *rest, url = create_monitor(name)
     return call(*NOW, *rest, f"{url}?x=1")
 
 
-def changed_content_type(call: Callable[..., Curled]) -> Curled:
-    arguments = [*create_monitor("a")]
+def changed_content_type(call: Callable[..., Curled], name: str) -> Curled:
+    arguments = [*create_monitor(name)]
     arguments[arguments.index("Content-Type: application/json")] = "Content-Type: application/json; x=1"
     return call(*NOW, *arguments)
 
 
-def conditional(call: Callable[..., Curled]) -> Curled:
-    return call(*NOW, "-H", 'If-Match: "7"', *create_monitor("a"))
+def conditional(call: Callable[..., Curled], name: str) -> Curled:
+    return call(*NOW, "-H", 'If-Match: "7"', *create_monitor(name))
 
 
-def from_elsewhere(call: Callable[..., Curled]) -> Curled:
-    return call(*NOW, "-H", "DD-EVP-ORIGIN: datadog-ci deployment", *create_monitor("a"))
+def from_elsewhere(call: Callable[..., Curled], name: str) -> Curled:
+    return call(*NOW, "-H", "DD-EVP-ORIGIN: datadog-ci deployment", *create_monitor(name))
 
 
 CHANGES = [changed_body, changed_query, changed_content_type, conditional, from_elsewhere]
@@ -57,13 +61,14 @@ CHANGES = [changed_body, changed_query, changed_content_type, conditional, from_
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_abuse_32_a_changed_request_is_another_one(
-    place: Place, issuer: Issuer, datadog: StandIn, change: Callable[[Callable[..., Curled]], Curled]
+    place: Place, issuer: Issuer, datadog: StandIn, change: Change
 ) -> None:
     gateway, control = place
     call = agent(gateway, issuer)
-    approved = call(*NOW, *create_monitor("a")).json()["ddgate"]["approval"]
+    name = change.__name__
+    approved = call(*NOW, *create_monitor(name)).json()["ddgate"]["approval"]
     control.decide(approved)
-    other = change(call)
+    other = change(call, name)
     assert (other.status, other.json()["ddgate"]["reason"]) == (429, "approval_pending")
     assert other.json()["ddgate"]["approval"] != approved
     assert not writes(datadog)
@@ -75,11 +80,11 @@ def test_abuse_32_another_origin_is_another_request_and_the_approved_one_is_forw
     gateway, control = place
     call = agent(gateway, issuer)
     mine, another = ("-H", "DD-EVP-ORIGIN: datadog-ci"), ("-H", "DD-EVP-ORIGIN: datadog-ci-other")
-    approved = call(*NOW, *mine, *create_monitor("a")).json()["ddgate"]["approval"]
+    approved = call(*NOW, *mine, *create_monitor("origins")).json()["ddgate"]["approval"]
     control.decide(approved)
-    assert call(*NOW, *another, *create_monitor("a")).json()["ddgate"]["approval"] != approved
+    assert call(*NOW, *another, *create_monitor("origins")).json()["ddgate"]["approval"] != approved
     assert not writes(datadog)
-    assert call(*NOW, *mine, *create_monitor("a")).status == 200
+    assert call(*NOW, *mine, *create_monitor("origins")).status == 200
     (ran,) = writes(datadog)
     assert ran.values("dd-evp-origin") == ["datadog-ci"]
 
@@ -89,14 +94,15 @@ def test_abuse_32_another_principal_or_owner_is_another_request(
     place: Place, issuer: Issuer, datadog: StandIn, who: dict[str, Any]
 ) -> None:
     gateway, control = place
-    approved = agent(gateway, issuer)(*NOW, *create_monitor("a")).json()["ddgate"]["approval"]
+    monitor = create_monitor(f"for {who}")
+    approved = agent(gateway, issuer)(*NOW, *monitor).json()["ddgate"]["approval"]
     control.decide(approved)
     claims: dict[str, Any] = {"groups": ["agents"], **who}
     if "act" in claims:
         claims["act"] = {"iss": issuer.url, "sub": "demo-agent", "groups": ["agents"]}
         claims["sub"] = "bob"
     token = issuer.mint(**claims)
-    other = curl(gateway, *NOW, *create_monitor("a"), token=token)
+    other = curl(gateway, *NOW, *monitor, token=token)
     assert other.status == 429, other.body
     assert other.json()["ddgate"]["approval"] != approved
     assert curl(gateway, f"https://api.datadoghq.com/.ddgate/approvals/{approved}", token=token).status == 404
@@ -104,9 +110,9 @@ def test_abuse_32_another_principal_or_owner_is_another_request(
 
 
 def test_abuse_32_another_credential_is_another_request(
-    place: Place, issuer: Issuer, datadog: StandIn, tmp_path: Path
+    own: Place, issuer: Issuer, datadog: StandIn, tmp_path: Path
 ) -> None:
-    gateway, control = place
+    gateway, control = own
     call = agent(gateway, issuer)
     approved = call(*NOW, *create_monitor("a")).json()["ddgate"]["approval"]
     control.decide(approved)
@@ -121,10 +127,10 @@ def test_abuse_32_another_credential_is_another_request(
 
 
 def test_abuse_31_a_newer_deny_beats_a_grant(
-    place: Place, issuer: Issuer, datadog: StandIn, tmp_path: Path
+    own: Place, issuer: Issuer, datadog: StandIn, tmp_path: Path
 ) -> None:
     """Also for a call that is held while policy changes."""
-    gateway, control = place
+    gateway, control = own
     call = agent(gateway, issuer)
     with calling(lambda: call(*create_monitor("a"))) as answer:
         (pending,) = control.wait_for("pending")
