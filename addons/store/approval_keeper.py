@@ -13,16 +13,13 @@ from addons.core.approvals.states import WAITING, State
 from addons.store.approval_requests import ExpireDue
 from addons.store.approval_runs import Recover
 from addons.store.approvals import Approvals
-from addons.store.audit_record import RecordRefused
-from addons.store.changes import ChangeRefused
-from addons.store.journal import Journal, JournalUnavailable
-from addons.store.log_problems import AuditLogUnusable
+from addons.store.journal import Journal
+from addons.store.kept_alive import in_rounds
 from addons.store.moment import Moment
 from addons.store.process_lock import remove_dead
 from addons.store.state_dir import StateDir
 
 _PACE = 1.0  # seconds
-_THOROUGH = 15  # every so many rounds also where nothing seems to be due: old answers, locks of the dead
 _log = logging.getLogger(__name__)
 
 
@@ -42,21 +39,10 @@ class Keeper:
         self._approvals = approvals
         self._now = now
         self._pace = pace
-        self._failing = False
 
     async def run(self) -> None:
-        """Every second, until cancelled."""
-        rounds = 0
-        while True:
-            try:
-                await self.look(thorough=rounds % _THOROUGH == 0)
-                self._failing = False
-            except (JournalUnavailable, AuditLogUnusable, ChangeRefused, RecordRefused) as error:
-                if not self._failing:
-                    _log.warning("Approvals can't be looked after for now: %s", error)
-                self._failing = True
-            rounds += 1
-            await asyncio.sleep(self._pace)
+        """Until cancelled."""
+        await in_rounds("Approvals", self.look, self._pace)
 
     async def look(self, *, thorough: bool) -> None:
         """Raises JournalUnavailable, AuditLogUnusable, ChangeRefused."""

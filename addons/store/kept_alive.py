@@ -5,8 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from addons.store.audit_record import RecordRefused
+from addons.store.changes import ChangeRefused
+from addons.store.journal import JournalUnavailable
+from addons.store.log_problems import AuditLogUnusable
 
 _AGAIN = 5.0  # seconds
+_THOROUGH = 15  # every so many rounds also where nothing seems to be due
 _log = logging.getLogger(__name__)
 
 
@@ -18,3 +25,27 @@ async def kept_alive(name: str, run: Callable[[], Awaitable[None]]) -> None:
         except Exception:  # noqa: BLE001 - logged, and begun anew
             _log.exception("The task of %s failed; it starts again in %.0f s.", name, _AGAIN)
         await asyncio.sleep(_AGAIN)
+
+
+class Look(Protocol):
+    """One round of a keeper. `thorough`: look also where nothing seems to be due."""
+
+    async def __call__(self, *, thorough: bool) -> None: ...
+
+
+async def in_rounds(what: str, look: Look, pace: float) -> None:
+    """Look, every `pace` seconds. What can't be done for now is told once, and tried again. `what` is looked
+    after, in words for the operator.
+    """
+    failing = False
+    rounds = 0
+    while True:
+        try:
+            await look(thorough=rounds % _THOROUGH == 0)
+            failing = False
+        except (JournalUnavailable, AuditLogUnusable, ChangeRefused, RecordRefused) as error:
+            if not failing:
+                _log.warning("%s can't be looked after for now: %s", what, error)
+            failing = True
+        rounds += 1
+        await asyncio.sleep(pace)

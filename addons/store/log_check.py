@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from pathlib import Path
 
 from addons.core.transparency.signed_note import VerifierKey
 from addons.store import newest_checkpoint
 from addons.store.log_heads import Trust
 from addons.store.log_keys import LogKeys
-from addons.store.log_problems import AuditLogUnusable, as_damage, explain
-from addons.store.log_schema import check_version
+from addons.store.log_problems import AuditLogUnusable
+from addons.store.log_reading import reading
 from addons.store.log_verify import LogInvalid, verify_log
 from addons.store.state_dir import StateDir
 
@@ -58,19 +56,8 @@ def own_trust(state: StateDir, log: Path | None = None, witnesses: tuple[Verifie
 
 def origin_of(path: Path) -> str:
     """The name of the log. Raises `AuditLogUnusable`."""
-    if not path.exists():
-        raise AuditLogUnusable(f"There is no audit log at {path}.", "Name its state directory with --state.")
-    try:
-        with (
-            as_damage(),
-            contextlib.closing(
-                sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
-            ) as connection,
-        ):
-            check_version(path, connection)
-            row = connection.execute("SELECT origin FROM log_head").fetchone()
-    except sqlite3.Error as error:
-        raise explain(path, error) from None
+    with reading(path) as connection:
+        row = connection.execute("SELECT origin FROM log_head").fetchone()
     if row is None:
         raise AuditLogUnusable(f"The audit log {path} doesn't hold: it has no head.", _REMEDY)
     return str(row[0])

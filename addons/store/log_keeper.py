@@ -7,25 +7,22 @@ Every gateway and every control process does it, so that it depends on none; doi
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import sqlite3
 from dataclasses import dataclass
 from time import time
 
 from addons.core.model import Json
-from addons.store.audit_record import AuditRecord, RecordKind, RecordRefused
-from addons.store.changes import ChangeRefused
-from addons.store.journal import Journal, JournalUnavailable
+from addons.store.audit_record import AuditRecord, RecordKind
+from addons.store.journal import Journal
+from addons.store.kept_alive import in_rounds
 from addons.store.log_keeping import KeepHead, Prune
 from addons.store.log_orphans import SettleOrphans, open_calls
-from addons.store.log_problems import AuditLogUnusable, explain
+from addons.store.log_reading import reading
 from addons.store.log_tree import KEPT_EVERY_SECONDS
 from addons.store.segment_retention import old_segments, remove
 from addons.store.state_dir import StateDir
 
 _PACE = KEPT_EVERY_SECONDS
-_THOROUGH = 15  # every so many rounds: orphans
 _RETENTION_EVERY = 600.0  # seconds
 _BREATH = 0.1  # seconds for others to write in, between two steps
 
@@ -51,21 +48,10 @@ class LogKeeper:
         self._retained_at = 0.0
         self._pace = pace
         self._after = 0  # calls attempted up to here are settled
-        self._failing = False
 
     async def run(self) -> None:
-        """Every second, until cancelled."""
-        rounds = 0
-        while True:
-            try:
-                await self.look(thorough=rounds % _THOROUGH == 0)
-                self._failing = False
-            except (JournalUnavailable, AuditLogUnusable, ChangeRefused, RecordRefused) as error:
-                if not self._failing:
-                    _log.warning("The audit log can't be looked after for now: %s", error)
-                self._failing = True
-            rounds += 1
-            await asyncio.sleep(self._pace)
+        """Until cancelled."""
+        await in_rounds("The audit log", self.look, self._pace)
 
     async def look(self, *, thorough: bool) -> None:
         """Raises JournalUnavailable, AuditLogUnusable, ChangeRefused."""
@@ -110,14 +96,6 @@ class LogKeeper:
         await asyncio.to_thread(remove, directory, names)
 
     def _is_head_unkept(self) -> bool:
-        path = self._state.audit_log
-        try:
-            with contextlib.closing(
-                sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=3.0)
-            ) as connection:
-                ((size, kept, at),) = connection.execute("SELECT size, kept_size, kept_at FROM log_head")
-        except (sqlite3.Error, ValueError) as error:
-            raise explain(
-                path, error if isinstance(error, sqlite3.Error) else sqlite3.DatabaseError()
-            ) from None
-        return bool(size != kept and not 0 <= time() - at < KEPT_EVERY_SECONDS)
+        with reading(self._state.audit_log) as connection:
+            rows = connection.execute("SELECT size, kept_size, kept_at FROM log_head").fetchall()
+        return any(size != kept and not 0 <= time() - at < KEPT_EVERY_SECONDS for size, kept, at in rows)

@@ -4,21 +4,19 @@ trail says so.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from addons.store.audit_record import AuditRecord, RecordKind
 from addons.store.changes import Applied
-from addons.store.log_problems import AuditLogUnusable, explain
+from addons.store.log_problems import AuditLogUnusable
+from addons.store.log_reading import reading
 from addons.store.log_tree import TreeDamaged, read_head
 from addons.store.process_lock import is_dead
 from addons.store.record_facts import facts_of
-from addons.store.sqlite_text import lenient_text
 from addons.store.state_dir import StateDir
 
 _log = logging.getLogger(__name__)
@@ -43,7 +41,7 @@ def open_calls(state: StateDir, after: int) -> OpenCalls:
     Raises `AuditLogUnusable`.
     """
     try:
-        with _reading(state.audit_log) as connection:
+        with reading(state.audit_log) as connection:
             last = read_head(connection).frontier.size
             found = connection.execute(_OPEN, {"after": after}).fetchall()
             orphans: list[str] = []
@@ -53,8 +51,6 @@ def open_calls(state: StateDir, after: int) -> OpenCalls:
                     orphans.append(call)
                 else:
                     living.append(idx)
-    except sqlite3.Error as error:
-        raise explain(state.audit_log, error) from None
     except TreeDamaged as damaged:
         raise AuditLogUnusable(damaged.what, damaged.remedy) from None
     return OpenCalls(tuple(orphans), min(living) - 1 if living else int(last))
@@ -95,11 +91,3 @@ def _process_of(connection: sqlite3.Connection, idx: int) -> str:
         "SELECT json_extract(body, '$.attributes.process') FROM records WHERE idx = ?", (idx,)
     ).fetchone()
     return str(row[0]) if row is not None else ""
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=3.0, isolation_level=None)) as connection:
-        connection.text_factory = lenient_text
-        yield connection

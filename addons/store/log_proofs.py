@@ -14,8 +14,8 @@ from addons.core.transparency.merkle import STORED_LEVELS, node_hash
 from addons.core.transparency.proofs import inclusion_proof
 from addons.core.transparency.signed_note import Note, NoteInvalid
 from addons.core.transparency.tlog_proof import TlogProof
-from addons.store.log_problems import AuditLogUnusable, explain
-from addons.store.log_schema import check_version
+from addons.store.log_problems import AuditLogUnusable
+from addons.store.log_reading import reading
 from addons.store.log_tree import TreeDamaged, read_head
 from addons.store.sqlite_text import as_text
 
@@ -95,7 +95,7 @@ def prove(path: Path, idx: int) -> TlogProof:
 
     Raises `NotProvable`, `AuditLogUnusable`.
     """
-    with _reading(path) as connection:
+    with reading_tree(path) as connection:
         row = connection.execute("SELECT body FROM records WHERE idx = ?", (idx,)).fetchone()
         if row is None or not 1 <= idx <= read_head(connection).frontier.size:
             raise NotProvable(f"The audit log has no record {idx}.", "See `ddgate audit query`.")
@@ -120,7 +120,7 @@ def indices_of(path: Path, which: str) -> list[tuple[int, str]]:
     Raises `AuditLogUnusable`.
     """
     number = re.fullmatch(r"#?([0-9]{1,18})", which, re.ASCII)
-    with _reading(path) as connection:
+    with reading_tree(path) as connection:
         for condition, value in (
             *((("idx = ?", int(number[1])),) if number is not None and which.startswith("#") else ()),
             ("id = ?", which),
@@ -154,18 +154,11 @@ def _covering(connection: sqlite3.Connection, idx: int) -> Note:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    if not path.exists():
-        raise AuditLogUnusable(f"There is no audit log at {path}.", "Name its state directory with --state.")
+def reading_tree(path: Path) -> Iterator[sqlite3.Connection]:
+    """As `reading`; a tree that can't be read is unusable as well."""
     try:
-        with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10, isolation_level=None)
-        ) as connection:
-            check_version(path, connection)
-            connection.execute("BEGIN")
+        with reading(path) as connection:
             yield connection
-    except sqlite3.Error as error:
-        raise explain(path, error) from None
     except (TreeDamaged, NodeMissing, NoteInvalid, CheckpointInvalid) as error:
         raise AuditLogUnusable(
             f"The audit log {path} doesn't hold: {error}.", "Run `ddgate audit verify`."

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from addons.store.audit_record import RecordKind, SegmentRef
-from addons.store.log_problems import AuditLogUnusable, as_damage, explain
+from addons.store.log_reading import reading
 from addons.store.sealing import SealKeys
 from addons.store.segment_reader import SegmentDamaged, read_flow
-from addons.store.sqlite_text import lenient_text
 from addons.store.state_dir import StateDir
 
 _MOST_BAD = 20
@@ -78,12 +76,5 @@ def _removed(log: Path) -> frozenset[str]:
 
 
 def _rows(log: Path, sql: str) -> Iterator[tuple[object, ...]]:
-    if not log.exists():
-        raise AuditLogUnusable(f"There is no audit log at {log}.", "Name its state directory with --state.")
-    try:
-        uri = f"{log.absolute().as_uri()}?mode=ro"
-        with as_damage(), contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
-            connection.text_factory = lenient_text
-            yield from connection.execute(sql)
-    except sqlite3.Error as error:
-        raise explain(log, error) from None
+    with reading(log) as connection:
+        yield from connection.execute(sql)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from addons.core.transparency import checkpoint, signed_note
 from addons.core.transparency.proofs import consistency_proof, frontier_at
@@ -15,8 +13,7 @@ from addons.store.log_check import origin_of
 from addons.store.log_keeping import KeepCosignatures
 from addons.store.log_keys import LogKeys
 from addons.store.log_problems import AuditLogUnusable
-from addons.store.log_proofs import NodeMissing, range_roots
-from addons.store.sqlite_text import lenient_text
+from addons.store.log_proofs import range_roots, reading_tree
 from addons.store.state_dir import StateDir
 from addons.store.witness_upkeep import WitnessedLog
 
@@ -29,22 +26,22 @@ def witnessed_log(state: StateDir) -> WitnessedLog:
     path = state.audit_log
 
     def head() -> str:
-        with _reading(path) as connection:
+        with reading_tree(path) as connection:
             row = connection.execute("SELECT note FROM log_checkpoints ORDER BY size DESC LIMIT 1").fetchone()
         if row is None:
             raise AuditLogUnusable(_NO_CHECKPOINT, "It comes with the first record.")
         return str(row[0])
 
     def proof(old: int, new: int) -> Sequence[bytes]:
-        with _reading(path) as connection:
+        with reading_tree(path) as connection:
             return consistency_proof(old, new, range_roots(connection))
 
     def root(size: int) -> bytes:
-        with _reading(path) as connection:
+        with reading_tree(path) as connection:
             return frontier_at(size, range_roots(connection)).root()
 
     def cosigned(name: str) -> int:
-        with _reading(path) as connection:
+        with reading_tree(path) as connection:
             newest = "SELECT max(size) FROM log_cosignatures WHERE name = ? AND typeof(size) = 'integer'"
             return int(connection.execute(newest, (name,)).fetchone()[0] or 0)
 
@@ -61,19 +58,3 @@ def witnessed_log(state: StateDir) -> WitnessedLog:
         keep=keep,
         keys=lambda: LogKeys(state).verifiers(origin_of(path)),
     )
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    with contextlib.closing(
-        sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
-    ) as connection:
-        connection.text_factory = lenient_text
-        connection.execute("BEGIN")
-        try:
-            yield connection
-        except NodeMissing as error:
-            raise AuditLogUnusable(
-                f"The audit log {path} doesn't hold: {error}.", "Run `ddgate audit verify`."
-            ) from None

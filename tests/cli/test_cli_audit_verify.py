@@ -243,7 +243,8 @@ def test_a_new_log_names_the_old_one(state: StateDir) -> None:
     result = run("new-log", "--because", "it was edited", "--state", state.path)
     assert result.exit_code == 0
     (aside,) = state.path.glob("audit-2*.sqlite3")
-    ((body,),) = sqlite3.connect(state.audit_log).execute("SELECT body FROM records").fetchall()
+    with contextlib.closing(sqlite3.connect(state.audit_log)) as log:
+        ((body,),) = log.execute("SELECT body FROM records").fetchall()
     record = json.loads(body)
     assert record["kind"] == "log_begun"
     assert record["attributes"]["why"] == "it was edited"

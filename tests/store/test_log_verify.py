@@ -245,7 +245,7 @@ def test_what_is_rewritten_with_its_hash_is_narrowed_to_a_tile(copy: Path) -> No
 
 
 @given(position=st.integers(0, 10_000_000), bit=st.integers(0, 7))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_i12_any_bit_of_any_record_counts(whole: Path, position: int, bit: int) -> None:
     idx = position % RECORDS + 1
     with tempfile.TemporaryDirectory() as directory:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ from addons.store.log_keys import LogKeys
 from addons.store.log_problems import AuditLogUnusable
 from addons.store.log_proofs import NotProvable, indices_of
 from addons.store.log_proofs import prove as make_proof
+from addons.store.log_reading import reading
 from addons.store.log_successor import begin_new_log
 from addons.store.log_tree import TreeDamaged, read_head
 from addons.store.read_record import note_read, person
@@ -94,15 +94,12 @@ def checkpoint(*, state: StateDirOption = DEFAULT_STATE_DIR) -> None:
     """
     path = StateDir(state).audit_log
     try:
-        origin_of(path)
-        with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        ) as connection:
+        with reading(path) as connection:
             sys.stdout.write(read_head(connection).note)
     except AuditLogUnusable as error:
         refuse(error.what, error.remedy)
-    except (sqlite3.Error, TreeDamaged) as error:
-        refuse(f"The audit log {path} can't be read ({error}).", "Run `ddgate audit verify`.")
+    except TreeDamaged as damaged:
+        refuse(f"The audit log {path} can't be read ({damaged}).", "Run `ddgate audit verify`.")
 
 
 def change_key(*, state: StateDirOption = DEFAULT_STATE_DIR) -> None:
