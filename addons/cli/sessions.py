@@ -12,7 +12,8 @@ from rich.text import Text
 
 from addons.cli.audit.lines import console, plain, print_json, print_lines, render, when
 from addons.cli.audit.looking import looking, refuse
-from addons.cli.audit.options import LimitOption, SinceOption, WhoOption, given
+from addons.cli.audit.options import LimitOption, given
+from addons.cli.call_options import SinceOption, WhoOption
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.cli.time_option import read_time
 from addons.store.audit_query import OLDEST_FIRST, AuditTrail

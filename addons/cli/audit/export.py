@@ -11,7 +11,8 @@ import typer
 
 from addons.cli.audit.lines import print_json
 from addons.cli.audit.looking import looking
-from addons.cli.audit.options import SinceOption, UntilOption, given
+from addons.cli.audit.options import given
+from addons.cli.call_options import SinceOption, UntilOption
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.cli.time_option import read_time
 from addons.core.model import Json

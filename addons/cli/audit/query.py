@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import typer
 
+from addons.cli import call_options
 from addons.cli.audit import options
 from addons.cli.audit.lines import console, print_json, print_lines, render
 from addons.cli.audit.looking import Look, complain, looking, refuse
@@ -26,18 +27,18 @@ type _Asked = Mapping[str, str | None]
 def query(  # noqa: PLR0913 - an option each
     *,
     state: StateDirOption = DEFAULT_STATE_DIR,
-    who: options.WhoOption = None,
-    on_behalf_of: options.OnBehalfOfOption = None,
-    operation: options.OperationOption = None,
-    rule: options.RuleOption = None,
-    effect: options.EffectOption = None,
+    who: call_options.WhoOption = None,
+    on_behalf_of: call_options.OnBehalfOfOption = None,
+    operation: call_options.OperationOption = None,
+    rule: call_options.RuleOption = None,
+    effect: call_options.EffectOption = None,
     reason: options.ReasonOption = None,
     kind: options.KindOption = None,
-    since: options.SinceOption = None,
-    until: options.UntilOption = None,
-    status: options.StatusOption = None,
+    since: call_options.SinceOption = None,
+    until: call_options.UntilOption = None,
+    status: call_options.StatusOption = None,
     approval: options.ApprovalOption = None,
-    session: options.SessionOption = None,
+    session: call_options.SessionOption = None,
     call: options.CallOption = None,
     host: options.HostOption = None,
     path: options.PathOption = None,
@@ -80,12 +81,12 @@ def _question(asked: _Asked) -> Question:
         on_behalf_of=asked["on_behalf_of"],
         operation=asked["operation"],
         rule=asked["rule"],
-        effect=None if effect is None else options.read_effect(effect),
+        effect=None if effect is None else call_options.read_effect(effect),
         reason=None if reason is None else options.read_reason(reason),
         kind=None if kind is None else options.read_kind(kind),
         since=None if since is None else read_time(since),
         until=None if until is None else read_time(until),
-        status=None if status is None else options.read_status(status),
+        status=None if status is None else call_options.read_status(status),
         approval=asked["approval"],
         session=asked["session"],
         call=asked["call"],

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from addons.cli.call_options import OperationOption, SessionOption, SinceOption, UntilOption, WhoOption
 from addons.cli.errors import told_plainly
 from addons.cli.options import DEFAULT_STATE_DIR, PROJECT_ROOT, StateDirOption
 from addons.cli.policy.choice import ConfigOption
@@ -40,16 +41,6 @@ WhatArgument = Annotated[
     list[str] | None,
     typer.Argument(metavar="[ID|FILE]...", help="Calls by their ids (or the beginning), or .mitm files."),
 ]
-SessionOption = Annotated[str | None, typer.Option("--session", help="The calls of which agent run.")]
-WhoOption = Annotated[str | None, typer.Option("--who", help="Whose calls: the subject.")]
-OperationOption = Annotated[
-    str | None, typer.Option("--operation", help="Datadog's name of what was called; a glob: '*Monitor'.")
-]
-SinceOption = Annotated[
-    str | None,
-    typer.Option("--since", help="From when on: 2026-03-02, 2026-03-02T10:00 (UTC), or 2h, 3d ago."),
-]
-UntilOption = Annotated[str | None, typer.Option("--until", help="Until when; as --since.")]
 LiveOption = Annotated[
     bool, typer.Option("--live", help="Through the running gateway, to what is behind it: the real Datadog.")
 ]
