@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
-import socket
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,8 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from addons.core.transparency.signed_note import VerifierKey
-from addons.store.log_format import Formatter, LogFormat
-from addons.store.state_dir import StateDirUnusable
+from addons.store.http_service import OrderlyServer, log_to_stderr, take_port
+from addons.store.log_format import LogFormat
 from addons.witness.app import make_app
 from addons.witness.identity import open_identity
 from addons.witness.judging import Witness
@@ -37,9 +34,9 @@ def serve(  # noqa: PLR0913 - what the command is given
     name: str | None = None,
     log_format: LogFormat = LogFormat.TEXT,
 ) -> None:
-    """Until it is told to stop. Raises `StateDirUnusable`, with a text for the operator."""
-    _log_to_stderr(log_format)
-    with contextlib.closing(_bound(host, port)) as listener:
+    """Until it is told to stop. Raises StartProblem, with a text for the operator."""
+    log_to_stderr(log_format)
+    with contextlib.closing(take_port("the witness", host, port, "--listen")) as listener:
         identity = open_identity(directory, name)
         with contextlib.closing(identity.memory):
             witness = Witness(identity.key, identity.memory, logs, time.time)
@@ -51,7 +48,7 @@ def serve(  # noqa: PLR0913 - what the command is given
                 listener.getsockname()[1],
                 ", ".join(sorted({log.name for log in logs})),
             )
-            asyncio.run(_Server(_config(witness)).serve(sockets=[listener]))
+            asyncio.run(OrderlyServer(_config(witness)).serve(sockets=[listener]))
 
 
 def _config(witness: Witness) -> uvicorn.Config:
@@ -96,48 +93,3 @@ class HurriedProtocol(H11Protocol):
             return
         self._seen = cycle
         self._watch = self.loop.call_later(self.head_seconds, self._look)
-
-
-class _Server(uvicorn.Server):
-    """Ends in order, where uvicorn's own handlers would raise the signal again."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-        yield
-
-    def _stop(self) -> None:
-        self.force_exit = self.should_exit  # told twice: at once
-        self.should_exit = True
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """Raises `StateDirUnusable`."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        raise StateDirUnusable(
-            f"The witness can't listen on {host}:{port} ({error.strerror}).",
-            "Free the port, or choose another with --listen.",
-        ) from None
-    return listener
-
-
-def _log_to_stderr(log_format: LogFormat) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Formatter(log_format))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
-    for name in ("asyncio", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.ERROR)
