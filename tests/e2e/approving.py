@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from tests.e2e import forked
+from tests.e2e.forked import Forked
 from tests.e2e.gateway_process import ROOT, Curled, Gateway, accepts, curl, free_port, wait_until
 from tests.sandbox_processes import Issuer, Received, StandIn
 
@@ -72,7 +72,7 @@ class Control:
     gateway: Gateway
     issuer: Issuer
     port: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
 
     def __post_init__(self) -> None:
         self.port = self.port or int(self.gateway.config["control"]["port"])
@@ -88,13 +88,7 @@ class Control:
             "DDGATE__CONTROL__PORT": str(self.port),
         }
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "addons.cli.main", "control"],
-                env=environment,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
+            self.process = forked.start(["control"], environment, log)
         wait_until(self._is_up, 30, "control")
         return self
 

@@ -8,15 +8,17 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mitmproxy import http
 from mitmproxy.io import FlowReader
+
+from tests.e2e import forked
+from tests.e2e.forked import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,7 +52,7 @@ def accepts(port: int) -> bool:
 @dataclass
 class Gateway:
     """One gateway. `config` is merged over a working one; `command` may replace `ddgate gateway`, with PORT
-    standing for the listener's."""
+    standing for the listener's; without it, the gateway begins with all loaded (see `forked`)."""
 
     directory: Path
     issuer: str
@@ -58,10 +60,10 @@ class Gateway:
     upstream_ca: Path
     keys: Mapping[str, str]
     config: Mapping[str, Any] = field(default_factory=dict)
-    command: Sequence[str] = (sys.executable, "-m", "addons.cli.main", "gateway")
+    command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Forked | None = None
 
     def __post_init__(self) -> None:
         self.port = self.port or free_port()
@@ -118,16 +120,21 @@ class Gateway:
             **self.environment,
         }
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [part.replace("PORT", str(self.port)) for part in self.command],
-                env=environment,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
+            self.process = self._started(environment, log)
         if wait:
             wait_until(self._is_up, 30, f"the gateway; its log: {self.log.read_text()}")
         return self
+
+    def _started(self, environment: Mapping[str, str], log: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
+        if not self.command:
+            return forked.start(["gateway"], environment, log)
+        return subprocess.Popen(
+            [part.replace("PORT", str(self.port)) for part in self.command],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
 
     def _is_up(self) -> bool:
         assert self.process is not None
