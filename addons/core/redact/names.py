@@ -209,6 +209,10 @@ _UUID = re2.compile(rb"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 _WEAK_VALUE = re2.compile(rb"^[A-Za-z0-9+/=_\-.~:|]{16,512}$")
 _DATE = re2.compile(rb"^\d{4}-\d\d-\d\d")
 _WORDS = re2.compile(r"[A-Z]+(?:[^A-Za-z]|$)|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+CONTAINERS = re2.compile(
+    r"(?i)^(?:.*[_\-.])?(?:secrets?|credentials?|creds|passwords?|tokens|api_?keys|private_?keys|cookies|secret_?data|secret_?values?)$"
+)
+"""Names of objects that hold secrets under names of any kind."""
 _IDENTIFIERS = re2.compile(rb"^[A-Za-z_][\w\-]*(?:\.[A-Za-z_]\w*)+$")
 _CODE = re2.compile(rb"^[A-Za-z_][\w.]*[(\[].*$", options=_LATIN1)
 

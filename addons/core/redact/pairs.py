@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import re2
 
+from addons.core.redact.announced import STEM
 from addons.core.redact.findings import Finding
 from addons.core.redact.names import (
     NameClass,
@@ -22,26 +23,8 @@ from addons.core.redact.names import (
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
 
-STEM = (
-    r"(?i:pass(?:word|wd|wrd|phrase|code|wort)?|pw|pwd|secret|token|key|credential|cred|auth|authorization|cookie"
-    r"|jwt|bearer|otp|cvv|cvc|pat|sig|conn(?:ection)?[_\-. ]?str(?:ing)?|mnemonic|mfa_?code|recovery_?code"
-    r"|senha|contrasena|seed_?phrase)s?(?i:[_.\-]?(?:value|text|plain|plaintext|raw|b64|base64|encoded|new|old|current"
-    r"|confirm(?:ation)?|[0-9]{1,2}))?"
-)
 _CLOSE = r"(?:\\*[\"'`\])]){0,4}"
-_CLOSE_ENCODED = r"(?:\\*[\"'`\])]|&quot;|&#34;|&#39;|%22|%27|%5D|%5d|\\+u002[27]){0,4}"
 _OPERATOR = r"\s{0,3}(?:=>|:=|===?|=|:)"
-
-GATE = "|".join(
-    [
-        STEM + _CLOSE_ENCODED + r"\s{0,3}(?:[:=]|%(?:25)*3[adAD]|\\+u003[adAD]|&gt;|>[^<])",
-        r"--[A-Za-z0-9\-_]{0,40}?" + STEM + r"[\"',]{0,2}\s",
-        STEM + r" (?:is|was) ",
-        r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + STEM + r"\\*[\"']",
-        r"(?i:\bpassword )[^\s]{6}",
-    ],
-)
-"""A cheap pattern that every text with such a pair contains."""
 
 
 def _compile(pattern: str) -> re2._Regexp:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import re2
 
 from addons.core.redact import layers
+from addons.core.redact.announced import LABELS
 from addons.core.redact.findings import Finding, Work
+from addons.core.redact.gate import Hits
 from addons.core.redact.jsonish import Frame, Leaf, Tree
 from addons.core.redact.names import (
+    CONTAINERS,
     NameClass,
     can_be_password,
     can_be_secret,
@@ -19,35 +22,10 @@ from addons.core.redact.names import (
     is_dense,
     looks_random,
 )
-from addons.core.redact.pairs import STEM
 
 if TYPE_CHECKING:
     from addons.core.redact.scan import Scanner
 
-GATE = "|".join(
-    [
-        r"(?i:\"(?:name|key|field|header|parameter|variable|label|property|attribute|k|id)\":\s{0,4}\"[A-Za-z0-9_.\-]{0,40}?)"
-        + STEM
-        + r"\"",
-        r"\"(?i:[A-Za-z0-9_.\-]{0,40}?)" + STEM + r"\",\s{0,4}\"",
-        r"\"last_?4\"|\"delta\"",
-    ],
-)
-_NAME_KEYS = frozenset(
-    (
-        b"name",
-        b"key",
-        b"field",
-        b"header",
-        b"parameter",
-        b"variable",
-        b"label",
-        b"property",
-        b"attribute",
-        b"k",
-        b"id",
-    ),
-)
 _VALUE_KEYS = frozenset(
     (
         b"value",
@@ -63,9 +41,6 @@ _VALUE_KEYS = frozenset(
     ),
 )
 _TYPED_VALUES = frozenset((b"stringvalue", b"string_value", b"str", b"s", b"value"))
-_CONTAINERS = re2.compile(
-    r"(?i)^(?:.*[_\-.])?(?:secrets?|credentials?|creds|passwords?|tokens|api_?keys|private_?keys|cookies|secret_?data|secret_?values?)$"
-)
 _SCHEME = re2.compile(
     rb"(?i)^(?:bearer|basic|token|digest|negotiate|apikey|ssws|splunk|bot|delegated|aws4-hmac-sha256)\s+"
 )
@@ -77,8 +52,12 @@ _MIN_NUMBER = 4
 _COST_OF_KEY = 500  # in bytes read
 
 
-def find(scanner: Scanner, data: bytes, tree: Tree, work: Work, depth: int) -> list[Finding]:
-    """Find secrets in the strings and numbers of `tree`, which was read from `data`; offsets into `data`."""
+def find(  # noqa: PLR0913, PLR0917 - what the walk below needs
+    scanner: Scanner, data: bytes, tree: Tree, hits: Hits, work: Work, depth: int
+) -> list[Finding]:
+    """Find secrets in the strings and numbers of `tree`, which was read from `data`; offsets into `data`.
+    `hits`: what the gate saw in `data`.
+    """
     named = _by_key(scanner, data, tree)
     work.spend(_COST_OF_KEY * len(named))
     found = list(named.values())
@@ -87,7 +66,7 @@ def find(scanner: Scanner, data: bytes, tree: Tree, work: Work, depth: int) -> l
             found += _in_list(scanner, data, frame)
         elif scanner.by_name:
             found += _by_neighbour(data, frame)
-    found += _in_leaves(scanner, data, tree, work, depth, named)
+    found += _in_leaves(scanner, data, tree, hits, work, depth, named)
     return found
 
 
@@ -95,23 +74,15 @@ def _in_leaves(  # noqa: PLR0913, PLR0917 - one walk over everything that find()
     scanner: Scanner,
     data: bytes,
     tree: Tree,
+    hits: Hits,
     work: Work,
     depth: int,
     named: dict[int, Finding],
 ) -> Iterator[Finding]:
     """Look into those strings that the gate pointed at."""
-    if not tree.leaves:
-        return
-    first, last = tree.leaves[0].start, tree.leaves[-1].end
-    hits = [
-        match.span() for match in scanner.gate.finditer(data, max(0, first - 1), min(len(data), last + 1))
-    ]
-    starts = [hit[0] for hit in hits]
     for leaf in tree.leaves:
-        if leaf.start in named:
-            continue
-        index = bisect_right(starts, leaf.end) - 1
-        if index < 0 or (hits[index][1] <= leaf.start and starts[index] < leaf.start):
+        # A form may end with the quote after the leaf, its boundary.
+        if leaf.start in named or not hits.within(leaf.start, leaf.end + 1):
             continue
         yield from _in_leaf(scanner, data, leaf, work, depth)
 
@@ -192,7 +163,7 @@ def _in_container(frame: Frame | None, known: dict[int, bool]) -> bool:
         answer = known.get(id(frame))
         if answer is None:
             name = name_of(frame.name)
-            answer = known[id(frame)] = _CONTAINERS.search(name) is not None
+            answer = known[id(frame)] = CONTAINERS.search(name) is not None
         if answer:
             return True
         frame = frame.parent
@@ -232,7 +203,7 @@ def _by_neighbour(data: bytes, frame: Frame) -> Iterator[Finding]:
     if not values:
         return
     for label in owner.leaves:
-        if label.name.lower() not in _NAME_KEYS or not label.quoted:
+        if label.name.lower() not in LABELS or not label.quoted:
             continue
         kind = classify(text_of(data, label).decode("latin-1"))
         for leaf in values:
@@ -260,7 +231,7 @@ def _in_list(scanner: Scanner, data: bytes, frame: Frame) -> Iterator[Finding]:
 def joined(scanner: Scanner, leaves: Sequence[Leaf], texts: Sequence[bytes]) -> Iterator[Finding]:
     """Secrets that show only when the pieces are read as one; every piece of one is masked."""
     whole = b"".join(texts)
-    if len(whole) > _MAX_JOIN or scanner.gate.search(whole) is None:
+    if len(whole) > _MAX_JOIN or not scanner.gate.hits(whole):
         return
     ends: list[int] = []
     for text in texts:

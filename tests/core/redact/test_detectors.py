@@ -31,7 +31,7 @@ def test_the_gate_of_all_passes_every_example(detector: Detector) -> None:
     scanner = default_scanner(pii=True)
     for example in detector.examples:
         assert any(finding.detector for finding in scanner.detect(example.encode("latin-1")))
-        assert scanner.gate.search(example.encode("latin-1"))
+        assert scanner.gate.hits(example.encode("latin-1"))
 
 
 def test_ids_are_unique_and_kinds_fit_into_a_mask() -> None:

@@ -72,7 +72,7 @@ def test_every_name_of_the_table_can_be_chosen_alone() -> None:
         scanner = scanner_of([detector.id])
         for example in detector.examples:
             text = example.encode("latin-1")
-            assert scanner.gate.search(text)
+            assert scanner.gate.hits(text)
             assert {finding.detector for finding in scanner.detect(text)} == {detector.id}
 
 

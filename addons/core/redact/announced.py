@@ -1,0 +1,109 @@
+"""Names of secrets in a text, as the gate sees them: where one stands, and whether it announces anything.
+
+`"sort_key":` ends like the name of a secret and is none. Such names fill whole answers, so the gate looks at
+each before it lets a text through.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from addons.core.redact.names import CONTAINERS, NameClass, classify
+
+STEM = (
+    r"(?i:pass(?:[_\-. ]?(?:word|wd|wrd|phrase|code|wort))?|pw|pwd|secret|tok(?:e)?n|key|credential|cred|auth"
+    r"|authorization|cookie"
+    r"|jwt|bearer|otp|cvv|cvc|pat|sig|conn(?:ection)?[_\-. ]?str(?:ing)?|mnemonic"
+    r"|(?:mfa|recovery|backup)[_\-. ]?code|senha|contrasena|mot[_\-. ]?de[_\-. ]?passe"
+    r"|seed[_\-. ]?phrase)s?(?i:[_.\-]?(?:value|text|plain|plaintext|raw|b64|base64|encoded|new|old|current"
+    r"|confirm(?:ation)?|[0-9]{1,2})s?)?"
+)
+"""How the names end that announce a secret, in all their spellings."""
+NAME = (
+    STEM
+    + r"(?:(?:\\*[\"'`\])]|&quot;|&#34;|&#39;|%22|%27|%5D|%5d|\\+u002[27]){0,4}"
+    + r"\s{0,3}(?:[:=]|%(?:25)*3[adAD]|\\+u003[adAD]|&gt;|>[^<])"
+    + r"|\\*\"[^:]| (?:is|was) )"
+)
+"""A name before what it announces, or between quotes: most of the gate's work, to be judged by `is_idle`."""
+OTHERS = (
+    r"--[A-Za-z0-9\-_]{0,40}?" + STEM + r"[\"',]{0,2}\s",
+    r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + STEM + r"\\*[\"']",
+    r"(?i:\bpassword )[^\s]{6}",
+    r"\"last_?4\"|\"delta\"",
+)
+"""What else tells of a secret by its name."""
+
+_MAX_NAME = 100  # in bytes: longer names are taken to announce something
+_MAX_BEFORE = 60  # in bytes: as far as the key before a label is looked for
+_NAME_BYTES = bytes((*range(48, 58), *range(65, 91), *range(97, 123), *b"_.-"))
+_ALONE = frozenset((b"key", b"sig", b"jwt"))  # `<x key="…" value="…">`, and parameters of URLs
+_ESCAPING = b"%\\&#"  # what follows may be a quote: `%22`
+_QUOTE = 0x22
+LABELS = frozenset(
+    (
+        b"name",
+        b"key",
+        b"field",
+        b"header",
+        b"parameter",
+        b"variable",
+        b"label",
+        b"property",
+        b"attribute",
+        b"k",
+        b"id",
+    ),
+)
+"""Keys whose value names what stands beside them: `{"name": "password", "value": …}`."""
+
+
+def is_idle(text: bytes, end: int) -> bool:
+    """Whether the match of `NAME` that ends at `end` announces nothing that anybody would mask."""
+    last = text[end - 1]
+    if last in b":=":
+        return _is_idle_assignment(text, end - 1)
+    closing = end - 2
+    return text[closing] == _QUOTE and _is_idle_label(text, closing)
+
+
+def _is_idle_assignment(text: bytes, end: int) -> bool:
+    """`name:`, `name=` and `"name":`, with the operator at `end`; whatever looks different may be more."""
+    start = max(0, end - _MAX_NAME)
+    if text[end - 1] == _QUOTE:
+        opening = text.rfind(b'"', start, end - 1)
+        name = text[opening + 1 : end - 1].rstrip(b"\\")
+        if opening < 0:
+            return False
+    else:
+        window = text[start:end]
+        rest = window.rstrip(_NAME_BYTES)
+        name = window[len(rest) :]
+        if not rest or rest[-1] in _ESCAPING or (text[end] in b"=" and name.lower() in _ALONE):
+            return False
+    return announces_nothing(name)
+
+
+def _is_idle_label(text: bytes, closing: int) -> bool:
+    """A value, or an element of a list, that ends like a name: idle unless it stands where names stand."""
+    opening = text.rfind(b'"', max(0, closing - _MAX_NAME), closing)
+    if opening < 0:
+        return False
+    before = text[max(0, opening - _MAX_BEFORE) : opening].rstrip(b"\\").rstrip()
+    last = before[-1:]
+    if last == b":":
+        key = before[:-1].rstrip().rstrip(b'"\\')
+        if key[len(key.rstrip(_NAME_BYTES)) :].lower() not in LABELS:
+            return True
+    elif last and last not in b"[,=({":  # in running text a quoted word is just that
+        return True
+    return announces_nothing(text[opening + 1 : closing].rstrip(b"\\"))
+
+
+@lru_cache(maxsize=4096)
+def announces_nothing(name: bytes) -> bool:
+    """Whether `name`, of letters, digits and `_.-` alone, is none that a secret stands under."""
+    if not name or name.strip(_NAME_BYTES):
+        return False
+    text = name.decode("latin-1")
+    return classify(text) is NameClass.NONE and CONTAINERS.search(text) is None

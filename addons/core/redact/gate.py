@@ -1,0 +1,231 @@
+"""Decides whether a text is looked at, and where: all patterns at once, at the speed of memory or nearly.
+
+Two automata share the work. What begins with fixed pieces (tokens, names) is Hyperscan's; runs of base64 and
+hexadecimal, which have none, and what Hyperscan can't express are one small automaton of RE2's. Compiling for
+Hyperscan takes a quarter of a second and more, so a gate begins with RE2 for everything, several times slower
+over varied text, and has the rest made or fetched once it was asked to read as much as that is worth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import hyperscan
+import re2
+
+from addons.core.redact import announced, layers
+from addons.core.redact.hyperscan_patterns import translated
+
+_WORTH_COMPILING = 1 << 20  # bytes read
+_FORMAT = b"1"  # of how patterns are compiled
+# Plain letters and digits have no business being escaped: whoever does it hides something.
+_ESCAPED = (
+    r"%(?:25|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|2[dD]|5[fF])"
+    r"|\\u00(?:3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|2[dD]|5[fF])|\\x[2-7][0-9A-Fa-f]|&#[0-9xX]"
+)
+_RUNS = (layers.BASE64_TEXT, layers.HEX_TEXT)
+
+
+class Databases(Protocol):
+    """Where compiled databases come from: made here, or kept from another time."""
+
+    def kept(self, name: str) -> hyperscan.Database | None:
+        """Give what was made before, if it is at hand."""
+
+    def made(self, name: str, make: Callable[[], hyperscan.Database]) -> hyperscan.Database | None:
+        """Give what `make` compiles, or None where that is under way elsewhere, or failed with
+        `hyperscan.error`: RE2 does the work then.
+        """
+
+
+class _MadeHere:
+    """The way of a process that keeps nothing."""
+
+    def kept(self, name: str) -> hyperscan.Database | None:  # noqa: ARG002 - the protocol's
+        return None
+
+    def made(self, name: str, make: Callable[[], hyperscan.Database]) -> hyperscan.Database | None:  # noqa: ARG002 - the protocol's
+        try:
+            return make()
+        except hyperscan.error:
+            return None
+
+
+_source: list[Databases] = [_MadeHere()]
+
+
+def use_databases(source: Databases) -> None:
+    """Take compiled databases from `source` from now on. For a process to say once, as it starts."""
+    _source[0] = source
+
+
+@dataclass(slots=True)
+class Hits:
+    """Where something may be: `ends` are the offsets after each place, in order. `forms`: those of the gate's
+    forms that were seen, by index; None for any.
+    """
+
+    ends: list[int]
+    forms: set[int] | None = None
+    everywhere: bool = False
+
+    def __bool__(self) -> bool:
+        return self.everywhere or bool(self.ends)
+
+    def within(self, start: int, end: int) -> bool:
+        """Whether a place ends after `start` and no later than `end`."""
+        return self.everywhere or bisect_right(self.ends, start) < bisect_right(self.ends, end)
+
+
+EVERYWHERE = Hits([], everywhere=True)
+
+
+class Gate:
+    """Finds where any of `forms` (RE2 syntax over Latin-1), an encoding that hides something, and with
+    `by_name` the name of a secret stands in a text. Holds no message; one serves many threads.
+    """
+
+    __slots__ = (
+        *("_asked", "_database", "_fast", "_form_of", "_name", "_names_id"),
+        *("_read", "_scratches", "_slow", "_slow_forms", "_whole"),
+    )
+
+    def __init__(self, forms: Sequence[str], *, by_name: bool) -> None:
+        others = (_ESCAPED, *announced.OTHERS) if by_name else (_ESCAPED,)
+        spelled = [translated(pattern) for pattern in (*forms, *others)]
+        fast = [(index, text) for index, text in enumerate(spelled) if text is not None]
+        slow = [
+            *_RUNS,
+            *(pattern for pattern, text in zip((*forms, *others), spelled, strict=True) if text is None),
+        ]
+        self._form_of = [index if index < len(forms) else -1 for index, _ in fast]
+        self._slow_forms = frozenset(index for index in range(len(forms)) if spelled[index] is None)
+        self._fast = [text for _, text in fast]
+        self._names_id = len(fast) if by_name else -1
+        names = [announced.NAME] if by_name else []
+        self._fast += [text for name in names if (text := translated(name)) is not None]
+        self._slow = _Lazily(slow)
+        self._whole = _Lazily([*forms, *others, *names, *_RUNS])
+        self._name = hashlib.sha256(
+            b"\0".join((_FORMAT, hyperscan.__version__.encode(), *(text.encode() for text in self._fast)))
+        ).hexdigest()
+        self._database: hyperscan.Database | None = None
+        self._scratches: list[hyperscan.Scratch] = []
+        self._asked = False
+        self._read = 0
+
+    def hits(self, text: bytes) -> Hits:
+        """Find all places. Of places that overlap some may be left out while no database is at hand."""
+        database = self._database or self._obtained(len(text))
+        if database is None:
+            ends = self._whole.ends(text, _most(text))
+            return EVERYWHERE if ends is None else Hits(ends)
+        gathered = _Gathered(self._names_id, text)
+        if self._scan(database, text, gathered):
+            return EVERYWHERE
+        ends = self._slow.ends(text, _most(text))
+        if ends is None:
+            return EVERYWHERE
+        ends += gathered.ends
+        ends.sort()
+        forms = {self._form_of[pattern] for pattern in gathered.patterns}
+        return Hits(ends, forms | self._slow_forms)
+
+    def compile(self) -> hyperscan.Database:
+        """Make the database, in a quarter of a second for the built-in detectors; any thread may. Raises
+        `hyperscan.error` for a pattern that is beyond Hyperscan, too large for it, say.
+        """
+        database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        database.compile(
+            expressions=[text.encode() for text in self._fast],
+            ids=list(range(len(self._fast))),
+            flags=hyperscan.HS_FLAG_ALLOWEMPTY,
+        )
+        return database
+
+    def _obtained(self, size: int) -> hyperscan.Database | None:
+        self._read += size
+        if not self._asked:
+            self._asked = True
+            self._database = _source[0].kept(self._name)
+        if self._database is None and self._read >= _WORTH_COMPILING:
+            self._read = 0
+            self._database = _source[0].made(self._name, self.compile)
+        return self._database
+
+    def _scan(self, database: hyperscan.Database, text: bytes, gathered: _Gathered) -> bool:
+        """Whether `gathered` ended it. A scratch serves one scan at a time, so each takes one of its own."""
+        try:
+            scratch = self._scratches.pop()
+        except IndexError:
+            scratch = hyperscan.Scratch(database)
+        try:
+            database.scan(text, match_event_handler=gathered, scratch=scratch)
+        except hyperscan.ScanTerminated:
+            return True
+        finally:
+            self._scratches.append(scratch)
+        return False
+
+
+def _most(text: bytes) -> int:
+    """How many places are told apart; a text of more is looked at whole."""
+    return 4096 + len(text) // 16
+
+
+class _Gathered:
+    """Takes the matches of one scan; ends it when there are too many to be worth telling apart."""
+
+    __slots__ = ("_judged", "_left", "_names_id", "_text", "ends", "patterns")
+
+    def __init__(self, names_id: int, text: bytes) -> None:
+        self._names_id = names_id
+        self._text = text
+        self._left = _most(text)
+        self.ends: list[int] = []
+        self.patterns: set[int] = set()
+
+    def __call__(self, pattern: int, _start: int, end: int, _flags: int, _context: object) -> bool:
+        self._left -= 1
+        if pattern != self._names_id:
+            self.patterns.add(pattern)
+            self.ends.append(end)
+        elif not announced.is_idle(self._text, end):
+            self.ends.append(end)
+        return self._left < 0
+
+
+class _Lazily:
+    """One RE2 automaton for all patterns, made when it is first needed. Without captures, so that it runs as a
+    DFA; the memory is for its states.
+    """
+
+    __slots__ = ("_compiled", "_patterns")
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._patterns = tuple(patterns)
+        self._compiled: re2._Regexp | None = None
+
+    def ends(self, text: bytes, most: int) -> list[int] | None:
+        """Where matches end, in order; None for more than `most`."""
+        ends = [match.end() for match in islice(self._regexp().finditer(text), most)]
+        return ends if len(ends) < most else None
+
+    def _regexp(self) -> re2._Regexp:
+        if self._compiled is None:
+            self._compiled = alternation(self._patterns)
+        return self._compiled
+
+
+def alternation(patterns: Sequence[str]) -> re2._Regexp:
+    """Make one automaton of all patterns."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.never_capture = True
+    options.max_mem = 256 << 20
+    return re2.compile("|".join(f"(?:{pattern})" for pattern in patterns).encode("latin-1"), options=options)

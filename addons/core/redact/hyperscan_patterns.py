@@ -1,0 +1,72 @@
+"""RE2 patterns said in Hyperscan's dialect, where that is possible without missing anything.
+
+Hyperscan reads PCRE syntax; over bytes the two differ in a few places. Where PCRE takes more (a `$` before a
+last line end) a gate may let more through; where it would take less the pattern is left to RE2.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Syntax that is RE2's own, that PCRE reads in another way, or that Hyperscan has no bytes for.
+_LEFT_TO_RE2 = re.compile(r"\\[QEpPCvkgKRXGZ]|\(\?[a-zA-Z]*U|\[\[[.=]")
+_HIGH_ESCAPE = re.compile(r"\\x(?:[89a-fA-F][0-9a-fA-F]|\{)|\\[1-7]")
+_OPEN_END = re.compile(r"\{(\d+),\}$|\+$")
+_SPACES = r"\t\n\f\r "
+
+
+def translated(pattern: str) -> str | None:
+    """Give a pattern for Hyperscan that matches in at least every text that `pattern` (RE2 over Latin-1)
+    matches in; None for one that is better left to RE2.
+    """
+    if not pattern.isascii() or _LEFT_TO_RE2.search(pattern):
+        return None
+    if "(?i" in pattern and _HIGH_ESCAPE.search(pattern):  # RE2 folds the case of Latin-1's upper half too
+        return None
+    spelled = _spelled(pattern)
+    return None if spelled is None else _shortened(spelled)
+
+
+def _spelled(pattern: str) -> str | None:
+    """Write out white space: PCRE's has a vertical tab more, so its complement has one less."""
+    out: list[str] = []
+    position, in_class = 0, False
+    while position < len(pattern):
+        char = pattern[position]
+        step = 1
+        if char == "\\":
+            step = 2
+            char = pattern[position : position + 2]
+            if char == r"\s":
+                char = _SPACES if in_class else f"[{_SPACES}]"
+            elif char == r"\S":
+                if in_class:
+                    return None
+                char = f"[^{_SPACES}]"
+        elif in_class and pattern.startswith("[:", position):
+            step = pattern.find(":]", position) + 2 - position
+            char = pattern[position : position + step]
+            if step < 2 or "space" in char or "^" in char:  # noqa: PLR2004 - `[:` without its end
+                return None
+        elif char == "[" and not in_class:
+            in_class = True
+            # A bracket that closes at once stands for itself.
+            for lead in ("[^]", "[]", "[^"):
+                if pattern.startswith(lead, position):
+                    step, char = len(lead), lead.replace("]", r"\]")
+                    break
+        elif char == "]":
+            in_class = False
+        out.append(char)
+        position += step
+    return None if in_class else "".join(out)
+
+
+def _shortened(pattern: str) -> str:
+    """Drop the open end of a repeat that ends a pattern: it would report a match at every further byte. Not
+    where an alternative may be what it ends, or brackets could be meant.
+    """
+    end = _OPEN_END.search(pattern)
+    if end is None or "|" in pattern or pattern[: end.start()].endswith("\\"):
+        return pattern
+    return pattern[: end.start()] + (f"{{{end[1]}}}" if end[1] else "")
