@@ -13,6 +13,7 @@ from addons.core import config_sections, hosts
 from addons.core.catalogue import Catalogue
 from addons.core.config import Config
 from addons.core.policy.policy_set import PolicySet
+from addons.core.redact.gate import use_databases
 from addons.core.redact.mask import MASK_KEY, Masker
 from addons.core.redact.message_masks import MessageMasks
 from addons.store.approvals import Approvals
@@ -20,6 +21,7 @@ from addons.store.certificates import Authority, ensure_authority
 from addons.store.config_file import LoadedConfig
 from addons.store.credentials import CredentialProblem, Credentials, CredentialSettings, SecretSource
 from addons.store.dialling import Route
+from addons.store.gate_cache import GateCache
 from addons.store.journal import Journal, JournalLimits
 from addons.store.key_set_fetch import IssuerSettings
 from addons.store.key_sets import KeySets
@@ -75,6 +77,7 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
     credentials.load_all()
     state = StateDir.open(state_path)
     key_sets = KeySets(_issuer_settings(config, base))
+    use_databases(GateCache(state))
     masker = Masker(state.installation_key(MASK_KEY))
     return Runtime(
         config=config,

@@ -32,12 +32,14 @@ _RUNS = (layers.BASE64_TEXT, layers.HEX_TEXT)
 
 
 class Databases(Protocol):
-    """Where compiled databases come from: made here, or kept from another time."""
+    """Where compiled databases come from: made here, or kept from another time. A name is the SHA-256 of the
+    patterns, in hexadecimal.
+    """
 
-    def kept(self, name: str) -> hyperscan.Database | None:
+    def kept(self, name: str, /) -> hyperscan.Database | None:
         """Give what was made before, if it is at hand."""
 
-    def made(self, name: str, make: Callable[[], hyperscan.Database]) -> hyperscan.Database | None:
+    def made(self, name: str, make: Callable[[], hyperscan.Database], /) -> hyperscan.Database | None:
         """Give what `make` compiles, or None where that is under way elsewhere, or failed with
         `hyperscan.error`: RE2 does the work then.
         """
@@ -46,14 +48,19 @@ class Databases(Protocol):
 class _MadeHere:
     """The way of a process that keeps nothing."""
 
-    def kept(self, name: str) -> hyperscan.Database | None:  # noqa: ARG002 - the protocol's
+    def __init__(self) -> None:
+        self._failed: set[str] = set()
+
+    def kept(self, _name: str) -> hyperscan.Database | None:
         return None
 
-    def made(self, name: str, make: Callable[[], hyperscan.Database]) -> hyperscan.Database | None:  # noqa: ARG002 - the protocol's
-        try:
-            return make()
-        except hyperscan.error:
-            return None
+    def made(self, name: str, make: Callable[[], hyperscan.Database]) -> hyperscan.Database | None:
+        if name not in self._failed:
+            try:
+                return make()
+            except hyperscan.error:
+                self._failed.add(name)
+        return None
 
 
 _source: list[Databases] = [_MadeHere()]
@@ -112,7 +119,7 @@ class Gate:
         self._slow = _Lazily(slow)
         self._whole = _Lazily([*forms, *others, *names, *_RUNS])
         self._name = hashlib.sha256(
-            b"\0".join((_FORMAT, hyperscan.__version__.encode(), *(text.encode() for text in self._fast)))
+            b"\0".join((_FORMAT, *(text.encode() for text in self._fast)))
         ).hexdigest()
         self._database: hyperscan.Database | None = None
         self._scratches: list[hyperscan.Scratch] = []
@@ -154,7 +161,6 @@ class Gate:
             self._asked = True
             self._database = _source[0].kept(self._name)
         if self._database is None and self._read >= _WORTH_COMPILING:
-            self._read = 0
             self._database = _source[0].made(self._name, self.compile)
         return self._database
 
@@ -201,8 +207,8 @@ class _Gathered:
 
 
 class _Lazily:
-    """One RE2 automaton for all patterns, made when it is first needed. Without captures, so that it runs as a
-    DFA; the memory is for its states.
+    """One RE2 automaton for all patterns, made when it is first needed. Without captures, so that it runs as
+    a DFA; the memory is for its states.
     """
 
     __slots__ = ("_compiled", "_patterns")

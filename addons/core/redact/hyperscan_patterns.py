@@ -13,6 +13,14 @@ _LEFT_TO_RE2 = re.compile(r"\\[QEpPCvkgKRXGZ]|\(\?[a-zA-Z]*U|\[\[[.=]")
 _HIGH_ESCAPE = re.compile(r"\\x(?:[89a-fA-F][0-9a-fA-F]|\{)|\\[1-7]")
 _OPEN_END = re.compile(r"\{(\d+),\}$|\+$")
 _SPACES = r"\t\n\f\r "
+_OUTSIDE = re.compile(r"\\.|\[\^?\]?|[^\\\[]+", re.DOTALL)
+_IN_CLASS = re.compile(r"\\.|\[:[^\]]*:\]|[^\\]", re.DOTALL)
+_WRITTEN_OUT = {
+    r"\s": f"[{_SPACES}]",
+    r"\S": f"[^{_SPACES}]",
+    "[]": r"[\]",  # a bracket that would close at once stands for itself
+    "[^]": r"[^\]",
+}
 
 
 def translated(pattern: str) -> str | None:
@@ -32,33 +40,19 @@ def _spelled(pattern: str) -> str | None:
     out: list[str] = []
     position, in_class = 0, False
     while position < len(pattern):
-        char = pattern[position]
-        step = 1
-        if char == "\\":
-            step = 2
-            char = pattern[position : position + 2]
-            if char == r"\s":
-                char = _SPACES if in_class else f"[{_SPACES}]"
-            elif char == r"\S":
-                if in_class:
-                    return None
-                char = f"[^{_SPACES}]"
-        elif in_class and pattern.startswith("[:", position):
-            step = pattern.find(":]", position) + 2 - position
-            char = pattern[position : position + step]
-            if step < 2 or "space" in char or "^" in char:  # noqa: PLR2004 - `[:` without its end
+        found = (_IN_CLASS if in_class else _OUTSIDE).match(pattern, position)
+        if found is None:
+            return None
+        piece = found.group()
+        position = found.end()
+        if in_class:
+            if piece == r"\S" or piece.startswith(("[:^", "[:space")):
                 return None
-        elif char == "[" and not in_class:
-            in_class = True
-            # A bracket that closes at once stands for itself.
-            for lead in ("[^]", "[]", "[^"):
-                if pattern.startswith(lead, position):
-                    step, char = len(lead), lead.replace("]", r"\]")
-                    break
-        elif char == "]":
-            in_class = False
-        out.append(char)
-        position += step
+            out.append(_SPACES if piece == r"\s" else piece)
+            in_class = piece != "]"
+        else:
+            out.append(_WRITTEN_OUT.get(piece, piece))
+            in_class = piece.startswith("[")
     return None if in_class else "".join(out)
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from typing import Any
 
 from addons.core.redact.gate import Hits
 
@@ -20,7 +18,7 @@ _SMALL = 512  # in bytes: not worth a look of its own
 _DEPTH = 6
 
 type _Spans = list[tuple[int, int]]
-_decode: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(strict=False, parse_float=str).scan_once
+_decode = json.JSONDecoder(strict=False, parse_float=str).raw_decode
 
 
 def clean_elements(data: bytes, start: int, hits: Hits) -> _Spans:
@@ -38,7 +36,7 @@ def clean_elements(data: bytes, start: int, hits: Hits) -> _Spans:
             position = walk.space(walk.inside(position, 0))
         while position < len(text):
             position = walk.space(walk.element(position, 0))
-    except (StopIteration, ValueError, RecursionError, IndexError):
+    except (ValueError, RecursionError, IndexError):
         return []
     return walk.spans
 

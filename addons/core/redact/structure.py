@@ -231,12 +231,13 @@ def _in_list(scanner: Scanner, data: bytes, frame: Frame) -> Iterator[Finding]:
 def joined(scanner: Scanner, leaves: Sequence[Leaf], texts: Sequence[bytes]) -> Iterator[Finding]:
     """Secrets that show only when the pieces are read as one; every piece of one is masked."""
     whole = b"".join(texts)
-    if len(whole) > _MAX_JOIN or not scanner.gate.hits(whole):
+    hits = scanner.gate.hits(whole) if len(whole) <= _MAX_JOIN else None
+    if not hits:
         return
     ends: list[int] = []
     for text in texts:
         ends.append((ends[-1] if ends else 0) + len(text))
-    for finding in scanner.detect(whole, joined=True):
+    for finding in scanner.detect(whole, hits, joined=True):
         first, last = bisect_right(ends, finding.start), bisect_right(ends, finding.end - 1)
         if first == last:
             continue
