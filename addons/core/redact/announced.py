@@ -38,8 +38,9 @@ _MAX_NAME = 100  # in bytes: longer names are taken to announce something
 _MAX_BEFORE = 60  # in bytes: as far as the key before a label is looked for
 _NAME_BYTES = bytes((*range(48, 58), *range(65, 91), *range(97, 123), *b"_.-"))
 _ALONE = frozenset((b"key", b"sig", b"jwt"))  # `<x key="…" value="…">`, and parameters of URLs
-_ESCAPING = b"%\\&#"  # what follows may be a quote: `%22`
+_ESCAPING = frozenset((b"%", b"\\", b"&", b"#"))  # what follows may be a quote: `%22`
 _QUOTE = 0x22
+_EQUALS = 0x3D
 LABELS = frozenset(
     (
         b"name",
@@ -79,7 +80,9 @@ def _is_idle_assignment(text: bytes, end: int) -> bool:
         window = text[start:end]
         rest = window.rstrip(_NAME_BYTES)
         name = window[len(rest) :]
-        if not rest or rest[-1] in _ESCAPING or (text[end] in b"=" and name.lower() in _ALONE):
+        if rest[-1:] in _ESCAPING or (start and not rest):
+            return False
+        if text[end] == _EQUALS and name.lower() in _ALONE:
             return False
     return announces_nothing(name)
 

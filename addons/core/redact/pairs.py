@@ -34,8 +34,10 @@ def _compile(pattern: str) -> re2._Regexp:
 _PAIR = _compile(STEM + _CLOSE + _OPERATOR)
 _CLOSED = _compile(r"[\\\"'`\])\s]+")
 _FLAG = _compile(r"(--?[A-Za-z][A-Za-z0-9\-_]{0,60})[\"']?(?:[ \t]+|,\s*)\\?[\"']?([^\s\"',\]\\]{4,})")
+# A verb or an operator for all but passwords: `cache key shop:1` is no secret, and the gate doesn't ask for it.
 _PROSE = _compile(
-    r"(?i:\b(password|passphrase|passwd|pwd|token|secret|key) (?:is|was|=|:)?\s*[\"'`]?)([^\s\"'`,;]{6,256})"
+    r"(?i:\b(?:password (?:is|was|=|:)?|(?:passphrase|passwd|pwd|token|secret|key) (?:is|was|=|:))\s*[\"'`]?)"
+    r"([^\s\"'`,;]{6,256})"
 )
 _ELEMENT = _compile(r"<([A-Za-z_][A-Za-z0-9_.:\-]{0,60})(?:\s[^<>]{0,200})?>\s*([^<>\s][^<>]*)</")
 _ATTRIBUTE = _compile(
@@ -64,9 +66,9 @@ def find_pairs(text: bytes) -> Iterator[Finding]:
         for match in _FLAG.finditer(text):
             yield from _judge(text, match.group(1).lstrip(b"-"), *match.span(2), near=False)
     for match in _PROSE.finditer(text):
-        value = match.group(2).rstrip(b".!?)")
+        value = match.group(1).rstrip(b".!?)")
         if is_dense(value) and looks_like_prose_secret(value):
-            start = match.start(2)
+            start = match.start(1)
             yield Finding(start, start + len(value), "prose", "password", value)
     if b"<" in text:
         for pattern in (_ELEMENT, _ATTRIBUTE):
