@@ -13,19 +13,31 @@ from typing import Any
 
 from addons.core.redact.vendors import fill, hex_
 
-WORDS = (
-    "checkout basket payment retry shard gateway inventory refund latency worker queue consumer offset partition "
-    "replica snapshot commit timeout upstream downstream handler request response session account invoice region"
-).split()
+WORDS = [
+    *(
+        "checkout",
+        "basket",
+        "payment",
+        "retry",
+        "shard",
+        "gateway",
+        "inventory",
+        "refund",
+        "latency",
+        "worker",
+    ),
+    *("queue", "consumer", "offset", "partition", "replica", "snapshot", "commit", "timeout", "upstream"),
+    *("downstream", "handler", "request", "response", "session", "account", "invoice", "region"),
+]
 TEMPLATES = (
     "GET /api/v1/{w}/{n} HTTP/1.1 200 {n}ms upstream={ip}:8080",
     "{w} {w} took {n} ms (attempt {n} of 5) for order {uuid}",
-    "org.apache.kafka.{w}: [Consumer clientId={w}-{n}, groupId={w}] Resetting offset for partition {w}-{n}",
-    "deployed {sha} of shop/{w} to cluster eu-{n} by pipeline {n}, image registry.example.net/{w}@sha256:{sha64}",
+    "org.apache.kafka.{w}: [Consumer clientId={w}-{n}, groupId={w}] Resetting offset for {w}-{n}",
+    "deployed {sha} of shop/{w} to eu-{n} by pipeline {n}, image registry.example.net/{w}@sha256:{sha64}",
     'level=info ts=2025-03-{n} caller={w}.go:{n} msg="{w} finished" trace={hex32} duration={n}.{n}ms',
-    'Traceback (most recent call last): File "/srv/{w}/{w}.py", line {n}, in {w}; ValueError: {w} is no {w}',
+    'Traceback (most recent call last): File "/srv/{w}/{w}.py", line {n}, in {w}; ValueError: no {w}',
     "cache key {w}:{n}:{hex16} expired, {n} keys left; next token page is {n}",
-    "user agent Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{n}.0.0.0 Safari/537.36",
+    "user agent Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{n}.0.0.0",
 )
 
 
@@ -149,7 +161,7 @@ def monitors(size: int, seed: int = 3) -> bytes:
             "message": f"{{{{#is_alert}}}}\n{draw.line()}\n{{{{/is_alert}}}} See [the runbook]"
             f"(https://wiki.example.net/{service}/{draw.hex(24)}) @slack-shop-{service} @pagerduty",
             "tags": [f"service:{service}", "team:stock", "env:prod"],
-            "query": f"sum(last_5m):sum:shop.{service}.errors{{env:prod}} by {{host}}.as_count() > {draw.number()}",
+            "query": f"sum(last_5m):sum:shop.{service}.errors{{env:prod}} by {{host}}.as_count() > 12",
             "options": {
                 "thresholds": {"critical": float(draw.number())},
                 "notify_no_data": False,

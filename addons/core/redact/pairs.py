@@ -34,7 +34,7 @@ def _compile(pattern: str) -> re2._Regexp:
 _PAIR = _compile(STEM + _CLOSE + _OPERATOR)
 _CLOSED = _compile(r"[\\\"'`\])\s]+")
 _FLAG = _compile(r"(--?[A-Za-z][A-Za-z0-9\-_]{0,60})[\"']?(?:[ \t]+|,\s*)\\?[\"']?([^\s\"',\]\\]{4,})")
-# A verb or an operator for all but passwords: `cache key shop:1` is no secret, and the gate doesn't ask for it.
+# All but passwords need a verb or an operator: `cache key shop:1` is no secret, and opens no gate.
 _PROSE = _compile(
     r"(?i:\b(?:password (?:is|was|=|:)?|(?:passphrase|passwd|pwd|token|secret|key) (?:is|was|=|:))\s*[\"'`]?)"
     r"([^\s\"'`,;]{6,256})"
