@@ -89,6 +89,8 @@ def read(data: bytes, start: int = 0, end: int | None = None, *, skipped: Spans 
 
 
 def _read_part(reader: _Reader, position: int, stop: int) -> bool:
+    if reader.data.find(b'"', position, stop) < 0:  # most often the comma between two spans
+        return position == stop or reader.gap(position, stop)
     for match in _STRING.finditer(reader.data, position, stop):
         begin, after = match.span()
         if begin != position and not reader.gap(position, begin):
