@@ -4,9 +4,9 @@
 
 Bodies are made up (`redaction_bodies`): clean logs, clean series, lists of monitors, dashboards and events,
 and logs of which 1 % and 20 % hold a secret. Every figure is the CPU time of one thread, the best of the
-rounds. Beside ddgate's own detectors stand, over the same bodies: what the gate alone takes; gitleaks' rules, where a
-file of them is given, under the same two engines (all patterns at once in Hyperscan, and where that finds
-something the rules that matched, with RE2); and detect-secrets, where it is installed.
+rounds. Beside ddgate's own detectors stand, over the same bodies: what the gate alone takes; gitleaks' rules,
+where a file of them is given, under the same two engines (all patterns at once in Hyperscan, and where that
+finds something the rules that matched, with RE2); and detect-secrets, where it is installed.
 """
 
 from __future__ import annotations
