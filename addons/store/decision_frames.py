@@ -1,15 +1,14 @@
-"""What a gateway process and its decision worker say to each other: frames over a socket pair.
+"""What a gateway process and its decision worker say to each other, over `worker_process`.
 
-A question is two lengths, the pickled `Question` (or `Hello`), and a body as it is. An answer is a length and
-a pickled answer. The gateway unpickles nothing but the classes of an answer: a worker reads hostile documents
-with C++ code, and must not be able to say more than its verdict.
+A question is the pickled `Question` (or `Hello`) and a body as it is, an answer is pickled. The gateway
+unpickles nothing but the classes of an answer: a worker reads hostile documents with C++ code, and must not
+be able to say more than its verdict.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
-import struct
 from collections.abc import Mapping
 from copyreg import dispatch_table
 from dataclasses import dataclass
@@ -30,8 +29,6 @@ from addons.core.policy.request import (
     ShadowHit,
 )
 
-QUESTION_LENGTHS = struct.Struct("!QQ")
-ANSWER_LENGTH = struct.Struct("!Q")
 MAX_ANSWER = 1 << 20
 
 

@@ -9,23 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from addons.core.policy.compiling.operation_fits import OperationCatalogue
 from addons.core.policy.policy_set import PolicySet
 from addons.core.policy.request import Decision, PolicyRequest, Reads
 from addons.store.decision_frames import (
-    ANSWER_LENGTH,
     MAX_ANSWER,
-    QUESTION_LENGTHS,
     Answer,
     Failed,
     Hello,
@@ -34,10 +26,10 @@ from addons.store.decision_frames import (
     dump,
     load_answer,
 )
+from addons.store.worker_process import WorkerProcess
 
 logger = logging.getLogger(__name__)
 
-_ROOT = Path(__file__).resolve().parents[2]
 _MODULE = "addons.store.decision_child"
 
 
@@ -135,7 +127,7 @@ class _Seat:
     catalogue: OperationCatalogue
     limits: WorkerLimits
     asking: int = 0
-    _child: _Child | None = None
+    _child: WorkerProcess | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _closed: bool = False
@@ -184,7 +176,7 @@ class _Seat:
         done = False
         try:
             async with asyncio.timeout(self.limits.seconds):
-                answer = await child.ask(message, body)
+                answer = load_answer(await child.ask(message, body, longest=MAX_ANSWER))
             done = not isinstance(answer, Failed)
         except TimeoutError:
             raise WorkerUnavailable(self._ended(f"took over {self.limits.seconds:g} s")) from None
@@ -199,7 +191,7 @@ class _Seat:
             raise WorkerUnavailable(self._ended(f"failed: {answer.why}"))
         return answer
 
-    async def _seated(self) -> _Child:
+    async def _seated(self) -> WorkerProcess:
         """The child, started and checked if need be. Only for whoever has the turn."""
         if self._closed:
             raise WorkerUnavailable("the gateway is stopping")
@@ -210,9 +202,9 @@ class _Seat:
         data = await asyncio.to_thread(dump, hello)
         ready = False
         try:
-            self._child = child = _Child.start()
+            self._child = child = WorkerProcess.start(_MODULE)
             async with asyncio.timeout(self.limits.starting):
-                answer = await child.ask(data, b"")
+                answer = load_answer(await child.ask(data, b"", longest=MAX_ANSWER))
             ready = answer == Ready(self.policy_set.digest)
         except TimeoutError:
             raise WorkerUnavailable(self._ended(f"was not ready in {self.limits.starting:g} s")) from None
@@ -238,72 +230,3 @@ class _Seat:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _Child:
-    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
-        self._process = process
-        self._connection = connection
-        self._is_asked = self._is_over = False
-
-    @classmethod
-    def start(cls) -> _Child:
-        """Raises OSError."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        try:
-            with theirs:
-                process = subprocess.Popen(
-                    [sys.executable, "-P", "-s", "-m", _MODULE, str(os.getpid())],
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,  # a traceback of a parser may quote what it parsed
-                    cwd=_ROOT,
-                    env={"PYTHONPATH": str(_ROOT)},  # the gateway's own may hold keys
-                )
-        except OSError:
-            ours.close()
-            raise
-        return cls(process, ours)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    async def ask(self, message: bytes, body: bytes) -> Answer:
-        """Raises OSError or EOFError where the child is gone, ValueError where it makes no sense."""
-        loop, connection = asyncio.get_running_loop(), self._connection
-        self._is_asked = True
-        try:
-            await loop.sock_sendall(connection, QUESTION_LENGTHS.pack(len(message), len(body)) + message)
-            await loop.sock_sendall(connection, body)
-            (length,) = ANSWER_LENGTH.unpack(await self._read(ANSWER_LENGTH.size))
-            if length > MAX_ANSWER:
-                raise ValueError("an answer of that length is none")
-            return load_answer(await self._read(length))
-        finally:
-            self._is_asked = False
-            if self._is_over:
-                connection.close()
-
-    def end(self) -> None:
-        self._is_over = True
-        self._process.kill()
-        if not self._is_asked:  # whoever waits on the socket closes it, once the loop has let go of it
-            self._connection.close()
-        # What it held takes the system a while to take back, which is none of the loop's time.
-        threading.Thread(target=self._process.wait, daemon=True).start()
-
-    async def _read(self, size: int) -> bytes:
-        data = bytearray(size)
-        view = memoryview(data)
-        while view:
-            count = await asyncio.get_running_loop().sock_recv_into(self._connection, view)
-            if not count:
-                raise EOFError
-            view = view[count:]
-        return bytes(data)
