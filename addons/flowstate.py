@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -136,6 +137,7 @@ class Call:
     answer_body: bytes = b""
     answer_head_passed: bool = False
     clearances: set[Stage] = field(default_factory=set)
+    echoed_keys: Mapping[str, int] = field(default_factory=dict)  # found in the answer, and removed
     delivered: bool = False
     forwarded_findings: Mapping[str, int] = field(default_factory=dict)
     stored_request: StoredMessage | None = None
@@ -301,6 +303,14 @@ def _findings(stored: StoredMessage | None) -> int:
     return sum(stored.findings.values()) if stored is not None else 0
 
 
+def _by_detector(call: Call) -> str:
+    """`email=2 pair-password=1`, by name: to be read, and found with a `~meta` filter."""
+    total = Counter[str]()
+    for stored in (call.stored_request, call.stored_answer):
+        total.update(stored.findings if stored is not None else {})
+    return " ".join(f"{name}={count}" for name, count in sorted(total.items()) if count)
+
+
 def describe(call: Call, unverified_method: str) -> Description:
     facts: dict[str, str | int | bool] = {"ddgate.call": call.id}
     who = "nobody"
@@ -332,6 +342,8 @@ def describe(call: Call, unverified_method: str) -> Description:
     in_request, in_answer = _findings(call.stored_request), _findings(call.stored_answer)
     facts["ddgate.findings"] = findings = in_request + in_answer
     facts["ddgate.request_findings"] = in_request
+    if findings:
+        facts["ddgate.detectors"] = _by_detector(call)
     if findings and not marker:
         marker = ":see_no_evil:"
     what = call.operation.name if call.operation else unverified_method[:MAX_METHOD]

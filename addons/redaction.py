@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -20,26 +20,32 @@ from addons import flowstate
 from addons.answers import error_body, refuse
 from addons.core.body import encode_body
 from addons.core.model import Reason, Refusal, Risk
-from addons.core.policy.request import Masks
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.json_masks import NotMaskable
 from addons.core.redact.mask import UNREAD, contains_mask
+from addons.core.redact.masks import NO_MASKS, Masks
 from addons.core.redact.message_masks import MessageMasks
 from addons.core.redact.scrubber import Scrubbed, ScrubbedText
 from addons.core.redact.selection import SECRETS
 from addons.flowstate import Call, MaskedRequest, Stage, StoredMessage
+from addons.store.finding_counts import FindingCounts
+from addons.store.head_masking import (
+    Fields,
+    HeadMasking,
+    MaskedFields,
+    unread_fields,
+    unread_target,
+)
+from addons.store.masking import Masking
+from addons.store.masking_workers import MaskingUnavailable, WorkerLimits
 
-# Larger bodies are masked in a thread, so that other calls go on meanwhile. The threads are its own, and few:
-# a few kilobytes can decompress to what takes seconds to mask, and must not keep every call's small work
-# (decoding, counting, the trail) waiting for a thread, or for the interpreter's lock.
-_IN_THREAD = 16 * 1024
-_THREADS = 2
-_MAX_CLEAN = 4096
-_MAX_CLEAN_VALUE = 256
+logger = logging.getLogger(__name__)
+
+
+_IN_THREAD = 64 * 1024  # larger bodies are encoded, searched and digested in a thread
 _MAX_OUTLINE = 512
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
 _READS = frozenset({Risk.READ, Risk.SENSITIVE_READ})
-_NOTHING = Masks()
 _STORED = Masks(detect=frozenset((SECRETS,)))  # whatever the rules say
 _SUCCESS_BELOW = 300
 # Digests of a body (RFC 9530, RFC 3230, RFC 1864): untrue once it is masked, and good to test guesses with.
@@ -75,6 +81,18 @@ _TOO_COMPLEX = Refusal(
     "the body is too deep or too large to be masked as the policy demands before it is sent",
     "send it flatter or in parts",
 )
+_NOT_MASKED = Refusal(
+    503,
+    Reason.NOT_READY,
+    "the request could not be masked now, as it must be before it is stored or sent",
+    "try again; if it lasts, tell the gateway's operator. Nothing was forwarded",
+    retry_after=1.0,
+)
+_ANSWER_NOT_MASKED = replace(
+    _ANSWER_TOO_COMPLEX,
+    message="the call ran; its answer could not be masked now as the policy demands, so it is withheld",
+    remedy="don't repeat a call that changes something; tell the gateway's operator if it lasts",
+)
 _NOT_JSON = replace(
     _TOO_COMPLEX,
     message="the policy masks parts of the body by their JSON path before it is sent, and it is no JSON",
@@ -83,19 +101,23 @@ _NOT_JSON = replace(
 
 
 class Redaction:
-    def __init__(self, masks: MessageMasks, digest_key: bytes) -> None:
+    def __init__(self, masks: MessageMasks, digest_key: bytes, limits: WorkerLimits | None = None) -> None:
         self._masks = masks
+        self._masking = Masking(masks, limits)
+        self._heads = HeadMasking(masks.secrets, self._masking)
         self._digest_key = digest_key
-        # Fields without a finding: a client repeats most of them. One that holds a secret is never kept.
-        self._clean: set[tuple[bytes, bytes]] = set()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="redaction")
+        self._found = FindingCounts()
 
     def done(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._masking.close()
+
+    def counted(self) -> tuple[tuple[str, int], ...]:
+        """How often each detector found something in a message that was stored, since the start."""
+        return self._found.counted()
 
     def prepare(self, detect_sets: Iterable[frozenset[str]]) -> None:
         """Compiles what the rules of a policy set will need, so that no call waits for it."""
-        self._masks.prepare(detect_sets)
+        self._masking.prepare(detect_sets)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Keeps what a refused CONNECT asked for, so that the trail can tell."""
@@ -115,38 +137,52 @@ class Redaction:
             call.body = done.data
             await _replace_body(request, done.data)
         call.forwarded_findings = done.findings
-        call.stored_request = await self._storable_request(request, call, applied=masks)
+        try:
+            stored = await self._storable_request(request, call, applied=masks)
+        except MaskingUnavailable as error:
+            _refuse_unmasked(flow, call, error)
+            return
+        self._store_request(call, stored)
         call.permits.add(Stage.REDACTION)
 
     async def _as_forwarded(self, flow: http.HTTPFlow, call: Call, masks: Masks) -> Scrubbed | None:
         """The body that may leave; None where the call was refused over it."""
         request = flow.request
-        if not _is_read(call) and (contains_mask(call.body) or contains_mask(request.path.encode())):
+        if not _is_read(call) and (
+            await _off_loop(call.body, contains_mask) or contains_mask(request.path.encode())
+        ):
             refuse(flow, call, _MASKED_VALUE)
             return None
         try:
-            return await self._masked(masks, call.body, request)
+            return await self._masked(masks, call.body, request, call)
         except (TooComplex, NotMaskable) as error:
             refuse(flow, call, _NOT_JSON if isinstance(error, NotMaskable) else _TOO_COMPLEX)
-            return None
+        except MaskingUnavailable as error:
+            _refuse_unmasked(flow, call, error)
+        return None
 
     async def preview(self, flow: http.HTTPFlow) -> MaskedRequest | None:
         """Make what a person judges the call by: what would be forwarded, its secrets masked. None where the
         call was refused, because it could not be forwarded anyway.
         """
         call = flowstate.call_of(flow)
-        masks = call.decision.mask_forward if call.decision is not None else _NOTHING
+        masks = call.decision.mask_forward if call.decision is not None else NO_MASKS
         forwarded = await self._as_forwarded(flow, call, masks)
         if forwarded is None:
             return None
         body: bytes | None = forwarded.data
         if body:
             try:
-                body = (await self._masked(_still_to_mask(masks, applied=masks), body, flow.request)).data
-            except (TooComplex, NotMaskable):
+                still = _still_to_mask(masks, applied=masks)
+                body = (await self._masked(still, body, flow.request, call)).data
+            except (TooComplex, NotMaskable, MaskingUnavailable):
                 body = None
-        headers, _ = self._scrub_headers(flow.request.headers.fields)
-        target = self._scrub_target(_ascii(flow.request.path)).text
+        try:
+            headers, _ = await self._headers(flow.request.headers.fields, call)
+            target = (await self._target(flow.request, call)).text
+        except MaskingUnavailable as error:
+            _refuse_unmasked(flow, call, error)
+            return None
         intent = self._scrub_intent(call.unverified_intent)
         return MaskedRequest(target, tuple(headers), body, intent)
 
@@ -162,7 +198,7 @@ class Redaction:
         """Makes the storable form of both messages, whether the call ran or was refused."""
         call = flowstate.call_of(flow)
         if call.stored_request is None:
-            call.stored_request = await self._storable_request(flow.request, call, applied=_NOTHING)
+            self._store_request(call, await self._storable_request(flow.request, call, applied=NO_MASKS))
         answer = call.answer
         if answer is not None and call.refusal is None:
             await self._answer(flow, call, answer)
@@ -170,11 +206,15 @@ class Redaction:
             call.stored_answer = _verbatim(flow.response)
 
     async def _answer(self, flow: http.HTTPFlow, call: Call, answer: http.Response) -> None:
-        masks = call.decision.mask_response if call.decision is not None else _NOTHING
+        masks = call.decision.mask_response if call.decision is not None else NO_MASKS
         try:
-            done = await self._masked(masks, call.answer_body, answer)
+            done = await self._masked(masks, call.answer_body, answer, call)
         except TooComplex:
             refuse(flow, call, _ANSWER_TOO_COMPLEX)
+            return
+        except MaskingUnavailable as error:
+            logger.error("the answer to call %s is withheld: %s", call.id, error)  # noqa: TRY400 - no traceback
+            refuse(flow, call, _ANSWER_NOT_MASKED)
             return
         except NotMaskable:
             if answer.status_code < _SUCCESS_BELOW:
@@ -187,18 +227,23 @@ class Redaction:
             call.answer_body = done.data
             await _replace_body(answer, done.data)
         if call.stores_bodies or not answer.raw_content:
-            stored = await self._storable(answer, call.answer_body, _still_to_mask(masks, applied=masks))
+            stored = await self._storable(
+                answer, call.answer_body, _still_to_mask(masks, applied=masks), call
+            )
         else:
-            stored = self._unstored(answer)
-        call.stored_answer = replace(stored, findings=_together(stored.findings, done.findings))
+            stored = await self._unstored(answer, call)
+        findings = _together(stored.findings, done.findings, call.echoed_keys)
+        call.stored_answer = replace(stored, findings=findings)
+        self._found.count(findings)
         call.clearances.add(Stage.REDACTION)
 
-    async def _masked(self, masks: Masks, body: bytes, message: http.Message) -> Scrubbed:
-        content_type = message.headers.get("content-type")
-        if body and (len(body) > _IN_THREAD or not self._masks.is_prepared(masks)):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._masks.apply, masks, body, content_type)
-        return self._masks.apply(masks, body, content_type)
+    async def _masked(self, masks: Masks, body: bytes, message: http.Message, call: Call) -> Scrubbed:
+        """Raises TooComplex, NotMaskable, MaskingUnavailable."""
+        return await self._masking.apply(masks, body, message.headers.get("content-type"), _user(call))
+
+    def _store_request(self, call: Call, stored: StoredMessage) -> None:
+        call.stored_request = stored
+        self._found.count(stored.findings)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Keeps what can be said of a call that ended before it got here."""
@@ -213,73 +258,91 @@ class Redaction:
         path = _ascii(request.path[:_MAX_OUTLINE].partition("?")[0])[:_MAX_OUTLINE]
         host = ((b"Host", _ascii(request.host)[:_MAX_OUTLINE].encode()),)  # a replay needs it
         length = call.discarded + len(request.raw_content or b"")
-        return StoredMessage(host, None, length, "", self._scrub_target(path).text)
+        return StoredMessage(host, None, length, "", self._heads.scrub_target(path).text)
 
     async def _storable_request(self, request: http.Request, call: Call, *, applied: Masks) -> StoredMessage:
-        """`applied`: what the body was masked by already, before it was forwarded."""
+        """`applied`: what the body was masked by already, before it was forwarded. Raises MaskingUnavailable,
+        while the call can still be refused over it.
+        """
         if Stage.IDENTITY not in call.permits:
             return self._outline(request, call)
-        url = self._scrub_target(_ascii(request.path))
+        url = await self._target(request, call)
         if Stage.BODY in call.permits and (call.stores_bodies or not request.raw_content):
-            masks = call.decision.mask_forward if call.decision is not None else _NOTHING
-            stored = await self._storable(request, call.body, _still_to_mask(masks, applied=applied))
+            masks = call.decision.mask_forward if call.decision is not None else NO_MASKS
+            stored = await self._storable(request, call.body, _still_to_mask(masks, applied=applied), call)
         else:
             # As its rule says, or it was refused before anyone read the body: size and digest are enough, and
             # cost little.
-            stored = self._unstored(request)
+            stored = await self._unstored(request, call)
             if call.discarded:
                 stored = replace(stored, length=stored.length + call.discarded, digest="")
         findings = _together(stored.findings, url.findings, call.forwarded_findings)
         return replace(stored, target=url.text, findings=findings)
 
-    def _scrub_target(self, target: str) -> ScrubbedText:
-        try:
-            return self._masks.secrets.scrub_url(target)
-        except TooComplex:
-            return ScrubbedText(f"{target.partition('?')[0][:_MAX_OUTLINE]}?{UNREAD}", {}, changed=True)
-
-    async def _storable(self, message: http.Message, body: bytes, masks: Masks) -> StoredMessage:
+    async def _storable(self, message: http.Message, body: bytes, masks: Masks, call: Call) -> StoredMessage:
         """`body` is the decoded body, `masks` what it is still to be masked by."""
         raw = message.raw_content or b""
-        headers, findings = self._scrub_headers(message.headers.fields)
+        headers, findings = await self._headers(message.headers.fields, call)
         content = raw
         if body and masks:
             try:
-                done = await self._masked(masks, body, message)
+                done = await self._masked(masks, body, message, call)
             except (TooComplex, NotMaskable):
-                return self._unstored(message)
+                return await self._unstored(message, call)
+            except MaskingUnavailable:
+                if call.is_open:
+                    raise
+                return await self._unstored(message, call)
             findings = _together(findings, done.findings)
             if done.changed:
                 content = await _encoded(done.data, message)
                 headers = _without_digests(headers)
-        return StoredMessage(tuple(headers), content, len(raw), _sha256(content), findings=findings)
+        digest = await _off_loop(content, _sha256)
+        return StoredMessage(tuple(headers), content, len(raw), digest, findings=findings)
 
-    def _scrub_headers(
-        self, fields: Iterable[tuple[bytes, bytes]]
-    ) -> tuple[list[tuple[bytes, bytes]], Mapping[str, int]]:
-        masked, findings = [], Counter[str]()
-        for field in fields:
-            if field in self._clean:
-                masked.append(field)
-                continue
-            try:
-                (done,), found = self._masks.secrets.scrub_headers([field])
-            except TooComplex:
-                done, found = (field[0], UNREAD.encode()), {"unread": 1}
-            masked.append(done)
-            findings.update(found)
-            if done == field and not found and len(field[1]) <= _MAX_CLEAN_VALUE:
-                if len(self._clean) >= _MAX_CLEAN:
-                    self._clean.clear()
-                self._clean.add(field)
-        return masked, findings
+    async def _headers(self, fields: Fields, call: Call) -> MaskedFields:
+        """Raises MaskingUnavailable, while the call can still be refused over it."""
+        try:
+            return await self._heads.fields(fields, _user(call))
+        except MaskingUnavailable:
+            if call.is_open:
+                raise
+            return unread_fields(fields)
 
-    def _unstored(self, message: http.Message) -> StoredMessage:
+    async def _target(self, request: http.Request, call: Call) -> ScrubbedText:
+        """As `_headers`."""
+        target = _ascii(request.path)
+        try:
+            return await self._heads.target(target, _user(call))
+        except MaskingUnavailable:
+            if call.is_open:
+                raise
+            return unread_target(target)
+
+    async def _unstored(self, message: http.Message, call: Call) -> StoredMessage:
         """A message whose body is not stored. Nothing was looked for in that, so nothing counts as found."""
         raw = message.raw_content or b""
-        headers, findings = self._scrub_headers(message.headers.fields)
-        digest = f"hmac-sha256:{hmac.digest(self._digest_key, raw, 'sha256').hex()}"
+        headers, findings = await self._headers(message.headers.fields, call)
+        digest = await _off_loop(raw, self._keyed_digest)
         return StoredMessage(tuple(_without_digests(headers)), None, len(raw), digest, findings=findings)
+
+    def _keyed_digest(self, raw: bytes) -> str:
+        return f"hmac-sha256:{hmac.digest(self._digest_key, raw, 'sha256').hex()}"
+
+
+def _refuse_unmasked(flow: http.HTTPFlow, call: Call, error: MaskingUnavailable) -> None:
+    logger.error("call %s was refused: %s", call.id, error)
+    refuse(flow, call, _NOT_MASKED)
+
+
+def _user(call: Call) -> tuple[str, str] | None:
+    """Whose share of the masking a call takes."""
+    return (call.principal.issuer, call.principal.subject) if call.principal is not None else None
+
+
+async def _off_loop[T](data: bytes, work: Callable[[bytes], T]) -> T:
+    """Do what lets go of the interpreter's lock, and takes a while for much data."""
+    return await asyncio.to_thread(work, data) if len(data) > _IN_THREAD else work(data)
 
 
 def _ascii(target: str) -> str:

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from addons.core.approvals.needs import Needs
 from addons.core.model import Effect, Json, Operation, Principal, Reason
+from addons.core.redact.masks import NO_MASKS
+from addons.core.redact.masks import Masks as Masks  # noqa: PLC0414 - part of what a decision is made of
 
 
 class Reads(StrEnum):
@@ -56,22 +58,6 @@ class PolicyRequest:
     body: Evidence | None = None
     target: Evidence | None = None
     at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Masks:
-    """What is masked in one direction: what detectors find (`secrets`, `pii`, or the name of a single one),
-    and what stands at JSON paths, as the policy writes them.
-    """
-
-    detect: frozenset[str] = frozenset()
-    json: frozenset[str] = frozenset()
-
-    def __bool__(self) -> bool:
-        return bool(self.detect or self.json)
-
-    def __or__(self, other: Masks) -> Masks:
-        return Masks(self.detect | other.detect, self.json | other.json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +125,8 @@ class Decision:
     message: str
     revision: str
     credential: str | None = None
-    mask_forward: Masks = Masks()
-    mask_response: Masks = Masks()
+    mask_forward: Masks = NO_MASKS
+    mask_response: Masks = NO_MASKS
     limits: tuple[LimitUse, ...] = ()
     log: LogLevel | None = None
     record: Recording = Recording.FULL

@@ -8,16 +8,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import combinations
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from addons.core.redact.json_masks import KIND, NotMaskable, mask_json
 from addons.core.redact.json_paths import JsonPath, parse_json_path
 from addons.core.redact.mask import Masker
+from addons.core.redact.masks import Masks
 from addons.core.redact.scrubber import Scrubbed, Scrubber
 from addons.core.redact.selection import SECRETS, scanner_of
-
-if TYPE_CHECKING:
-    from addons.core.policy.request import Masks
 
 _MAX_SCRUBBERS = 64
 _MAX_STEPS_LEFT_OUT = 4
@@ -43,6 +40,20 @@ class MessageMasks:
         for names in detect_sets:
             if names:
                 self._scrubber(names)
+
+    def __reduce__(self) -> tuple[type[MessageMasks], tuple[Masker]]:
+        """A worker makes its own scrubbers: compiled patterns don't travel."""
+        return MessageMasks, (self._masker,)
+
+    def is_clean(self, masks: Masks, body: bytes, content_type: str | None) -> bool:
+        """Tell, in a small part of the time that `apply` takes, that it would change nothing. It changes
+        nothing in some of the bodies that are not clean, too.
+        """
+        if not body:
+            return True
+        return not masks.json and (
+            not masks.detect or self._scrubber(masks.detect).is_clean(body, content_type)
+        )
 
     def is_prepared(self, masks: Masks) -> bool:
         """Whether `apply` needs no scrubber that is still to be made."""
