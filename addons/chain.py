@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mitmproxy import ctx
@@ -88,7 +89,7 @@ def stages(runtime: Runtime) -> Sequence[object]:
         checks=_checks(runtime, guard, policy),
         warnings=lambda: _warnings(policy, reload),
         policy_revision=lambda: policy.policy_set.revision if policy.policy_set is not None else "",
-        counted=counts.counted,
+        counted=lambda: replace(counts.counted(), findings=redaction.counted()),
         holding=lambda: approval.holding,
         listen=runtime.gateway_url,
     )

@@ -24,6 +24,8 @@ from addons.flowstate import Call, Stage
 from addons.store.credentials import Credential, CredentialProblem, Credentials
 
 DEFAULT = "default"
+ECHOED = "gateway-credential"
+"""Under which name keys of the gateway that an answer held are counted among what was found."""
 _IN_THREAD = 64 * 1024  # larger answers are searched in a thread, so that other calls go on meanwhile
 
 # What can be read back, and so searched for a key.
@@ -146,20 +148,27 @@ class CredentialOnTheWire:
             raise UndecodableBody("a transfer coding that isn't undone here")
         if answer.status_code == 101:  # noqa: PLR2004 - Switching Protocols
             raise UndecodableBody("another protocol")
-        scrub = self._scrubber.scrub
+        removed = 0
+
+        def scrub(data: bytes) -> bytes:
+            nonlocal removed
+            data, count = self._scrubber.scrub(data)
+            removed += count
+            return data
+
         head = b"\r\n".join(name + b": " + value for name, value in answer.headers.fields)
         if self._scrubber.found(head):
             answer.headers = http.Headers(
-                [(scrub(name)[0], scrub(value)[0]) for name, value in answer.headers.fields]
+                [(scrub(name), scrub(value)) for name, value in answer.headers.fields]
             )
         reason = answer.data.reason
         if self._scrubber.found(reason):
-            answer.reason = scrub(reason)[0].decode("latin-1")
+            answer.reason = scrub(reason).decode("latin-1")
         raw = answer.raw_content or b""
         encoding = answer.headers.get("content-encoding")
         call.answer_body = decode_body(raw, encoding, limit=self._decoded_limit) if raw else b""
         if self._scrubber.found(call.answer_body):
-            call.answer_body, _ = scrub(call.answer_body)
+            call.answer_body = scrub(call.answer_body)
             answer.raw_content = encode_body(call.answer_body, encoding)
             if "content-length" in answer.headers:
                 answer.headers["content-length"] = str(len(answer.raw_content))
@@ -167,6 +176,8 @@ class CredentialOnTheWire:
         joined = without_pauses(call.answer_body)
         if len(joined) != len(call.answer_body) and self._scrubber.found(joined):
             raise UndecodableBody("a key in pieces")
+        if removed:
+            call.echoed_keys = {ECHOED: removed}
 
 
 def _strip_keys(request: http.Request) -> None:

@@ -106,6 +106,12 @@ class _Statuses(Collector):
             ("rule", "effect", "outcome"),
             lambda status: status.counted.shadow,
         )
+        yield self._counter(
+            "ddgate_redaction_findings",
+            "What was masked in messages that were stored, by the detector that found it.",
+            ("detector",),
+            lambda status: status.counted.findings,
+        )
 
     def _processes(self) -> Iterator[Metric]:
         info = GaugeMetricFamily(
@@ -134,12 +140,12 @@ class _Statuses(Collector):
         name: str,
         text: str,
         labels: tuple[str, ...],
-        rows_of: Callable[[GatewayStatus], Iterable[tuple[str, str, str, int]]],
+        rows_of: Callable[[GatewayStatus], Iterable[tuple[str | int, ...]]],
     ) -> Metric:
         family = CounterMetricFamily(name, text, labels=(*_PROCESS, *labels))
         for status in self._statuses:
             for *values, count in rows_of(status):
-                family.add_metric((*_process(status), *map(str, values)), count)
+                family.add_metric((*_process(status), *map(str, values)), int(count))
         return family
 
 

@@ -19,13 +19,15 @@ STALE_AFTER = 5.0
 @dataclass(frozen=True, slots=True)
 class Counted:
     """How often each came since the process started: `decisions` and `withheld` by effect, reason and rule,
-    `shadow` by rule, effect and outcome (`match` or `error`). `withheld` are the verdicts that `profile:
-    observe` did not enforce. Where no rule decided, its place is empty.
+    `shadow` by rule, effect and outcome (`match` or `error`), `findings` of secrets and personal data by
+    detector. `withheld` are the verdicts that `profile: observe` did not enforce. Where no rule decided, its
+    place is empty.
     """
 
     decisions: tuple[tuple[str, str, str, int], ...] = ()
     withheld: tuple[tuple[str, str, str, int], ...] = ()
     shadow: tuple[tuple[str, str, str, int], ...] = ()
+    findings: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,12 @@ def _status(told: Any) -> GatewayStatus:
     """Raises TypeError or ValueError where it is none."""
     if not isinstance(told, dict) or not isinstance(counted := told.pop("counted", {}), dict):
         raise TypeError("not a status")
+    findings = tuple((str(detector), int(count)) for detector, count in counted.pop("findings", ()))
     rows = {
         name: tuple((str(one), str(two), str(three), int(count)) for one, two, three, count in each)
         for name, each in counted.items()
     }
-    return GatewayStatus(**told, counted=Counted(**rows))
+    return GatewayStatus(**told, counted=Counted(**rows, findings=findings))
 
 
 def _is_alive(pid: int) -> bool:
