@@ -4,7 +4,7 @@ whole answer, and every refusal is a record too.
 
 from __future__ import annotations
 
-import base64
+import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from addons.core.model import Json, Reason, Refusal
 from addons.flowstate import MAX_METHOD, Call, Stage, StoredMessage
 from addons.store import approval_runs, moment
 from addons.store.approval_answers import KeptAnswer
-from addons.store.audit_record import AuditRecord, CallFacts, RecordKind, RecordRefused
+from addons.store.audit_record import AuditRecord, Base64Text, CallFacts, RecordKind, RecordRefused
 from addons.store.changes import Change, ChangeRefused, RefusedBecause
 from addons.store.journal import Journal, JournalUnavailable
 
@@ -47,6 +47,7 @@ _GRANT_GONE = Refusal(
     "repeat the same request to hear what became of it",
     retry_after=1.0,
 )
+_IN_THREAD = 64 * 1024
 _MAX_KEPT_ANSWER = 1024 * 1024
 _END_FAILED = "its end could not be written down"
 
@@ -85,13 +86,16 @@ class Audit:
             return
         request = call.stored_request
         assert request is not None  # noqa: S101 - the redaction stage has permitted
+        as_sent = await _as_json(request)
+        if call.refusal is not None or call.closed:
+            return  # by a drain, or its client left, while a large body was put into the record's form
         record = AuditRecord(
             RecordKind.ATTEMPTED,
             call.started,
             call.id,
             _facts(flow, call),
             attributes={
-                "request": _as_json(request),
+                "request": as_sent,
                 "credential": call.credential,
                 "process": self._runs.process,
                 **_verdict(call),
@@ -339,7 +343,7 @@ def _verdict(call: Call) -> dict[str, Json]:
     return said
 
 
-def _as_json(stored: StoredMessage) -> Json:
+async def _as_json(stored: StoredMessage) -> Json:
     """The redacted request as it will be sent, less the credential: enough to say later what ran, even if
     the recording of its answer never came to be.
     """
@@ -350,5 +354,9 @@ def _as_json(stored: StoredMessage) -> Json:
     if stored.content is None:
         form["not_stored"] = {"length": stored.length, "digest": stored.digest}
     elif stored.content:
-        form["body_base64"] = base64.b64encode(stored.content).decode("ascii")
+        form["body_base64"] = (
+            await asyncio.to_thread(Base64Text, stored.content)
+            if len(stored.content) > _IN_THREAD
+            else Base64Text(stored.content)
+        )
     return form

@@ -26,6 +26,7 @@ where OCSF has a word; a name that means nothing for a record is left out, never
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import time
@@ -33,11 +34,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Self
 
 from addons.core.model import Effect, Json, Operation, Principal, Reason
 
 FORM_VERSION = 1
 
+_SPLICED = 16 * 1024  # characters of base64
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -131,6 +134,17 @@ def new_id() -> str:
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
+class Base64Text(str):
+    """A body in a record's `attributes`, under `request` and `body_base64`. JSON's encoder would go over it
+    character by character, and hold the interpreter's lock for milliseconds, in search of what to escape.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, data: bytes) -> Self:
+        return super().__new__(cls, base64.b64encode(data).decode("ascii"))
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
     """One line of the trail.
@@ -151,7 +165,12 @@ class AuditRecord:
     def encode(self) -> str:
         """Write the canonical JSON text. Raises `RecordRefused` for attributes that JSON doesn't know."""
         try:
-            return _CANONICAL.encode(self.to_json())
+            form = self.to_json()
+            body = _long_body(form)
+            if body is None:
+                return _CANONICAL.encode(form)
+            place = secrets.token_hex(16)  # nobody can have written that elsewhere in the record
+            return _CANONICAL.encode(_with_body(form, place)).replace(f'"{place}"', f'"{body}"')
         except (TypeError, ValueError, RecursionError):
             raise RecordRefused(
                 f"the {self.kind} record {self.id} holds a value that JSON has no form for"
@@ -215,6 +234,21 @@ class StoredRecord:
         if not isinstance(parsed, dict):
             raise ValueError(f"record {self.idx} of the audit log is not a JSON object")  # noqa: TRY004 - bad data
         return parsed
+
+
+def _long_body(form: Mapping[str, Json]) -> Base64Text | None:
+    attributes = form.get("attributes")
+    request = attributes.get("request") if isinstance(attributes, dict) else None
+    body = request.get("body_base64") if isinstance(request, dict) else None
+    return body if isinstance(body, Base64Text) and len(body) > _SPLICED else None
+
+
+def _with_body(form: Mapping[str, Json], body: str) -> dict[str, Json]:
+    attributes = form["attributes"]
+    assert isinstance(attributes, dict)  # noqa: S101 - or there would be no body
+    request = attributes["request"]
+    assert isinstance(request, dict)  # noqa: S101 - as above
+    return {**form, "attributes": {**attributes, "request": {**request, "body_base64": body}}}
 
 
 def _known(fields: Mapping[str, Json]) -> dict[str, Json]:

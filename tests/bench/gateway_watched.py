@@ -1,5 +1,5 @@
-"""A gateway whose event loop is watched: each connection to the socket is told, as JSON, the longest time since
-the last one for which the loop ran nothing else, in milliseconds. For benchmarks alone.
+"""A gateway whose event loop is watched: each connection to the socket is told, as JSON, the longest
+time since the last one that something kept the loop from all else, in milliseconds. For benchmarks alone.
 
     python -m tests.bench.gateway_watched SOCKET [WHERE]
 
@@ -49,7 +49,7 @@ class Watch:
 
 
 def main() -> None:
-    path, where = sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None  # noqa: PLR2004 - the second
+    path, where = sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None
     running = Lifecycle.running
     tasks: list[asyncio.Task[None]] = []
 

@@ -1,5 +1,5 @@
-"""For how long bodies of 1 MB stop the gateway's event loop: the longest gap while they pass, by kind of body,
-as requests and as answers.
+"""For how long bodies of 1 MB stop the gateway's event loop: the longest gap while they pass, by kind of
+body, as requests and as answers.
 
     .venv/bin/python -m tests.bench.loop_lag [--rounds 5] [--size 1000000] [--where FILE]
 
@@ -116,9 +116,9 @@ def main() -> None:
                 opened = tunnel(
                     gateway.port, gateway.ca, HOST, [bearer(issuer.token("demo-agent", ttl=3000))], timeout=60
                 )
-                for kind in bodies:
+                for kind, body in bodies.items():
                     current[:] = [kind]
-                    _measure(kind, bodies[kind], opened, watch, chosen.rounds)
+                    _measure(kind, body, opened, watch, chosen.rounds)
             finally:
                 gateway.stop()
 
@@ -131,14 +131,13 @@ def _measure(
         ("request", "POST", "/api/v2/logs", content),
         ("answer", "GET", "/api/v1/monitor", b""),
     ):
-        host = "http-intake.logs.datadoghq.com" if False else HOST
         gaps: list[float] = []
         taken: list[float] = []
         statuses: set[int] = set()
         for _ in range(rounds):
             longest_gap(watch)
             start = time.perf_counter()
-            answer = opened.request(method, path, [("Host", host), *(headers if sent else ())], sent)
+            answer = opened.request(method, path, [("Host", HOST), *(headers if sent else ())], sent)
             taken.append(time.perf_counter() - start)
             statuses.add(answer.status)
             gaps.append(longest_gap(watch))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -8,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.core.model import Actor, Effect, Json, Operation, Principal, Reason, Risk
-from addons.store.audit_record import AuditRecord, CallFacts, RecordKind, RecordRefused, SegmentRef, new_id
+from addons.store.audit_record import (
+    AuditRecord,
+    Base64Text,
+    CallFacts,
+    RecordKind,
+    RecordRefused,
+    SegmentRef,
+    new_id,
+)
 
 FULL = AuditRecord(
     RecordKind.OUTCOME,
@@ -127,3 +137,14 @@ def test_ids_differ_and_sort_by_time() -> None:
     assert len(set(ids)) == 1000
     assert [made[:12] for made in ids] == sorted(made[:12] for made in ids)
     assert {len(made) for made in ids} == {32}
+
+
+@pytest.mark.parametrize("size", [0, 1, 12_288, 12_289, 300_000])
+def test_a_body_in_base64_is_written_as_json_would_write_it(size: int) -> None:
+    body = os.urandom(size)
+    asked: dict[str, Json] = {"headers": [["a", "b"]], "body_base64": Base64Text(body)}
+    plain: dict[str, Json] = {**asked, "body_base64": base64.b64encode(body).decode()}
+    assert (
+        replace(FULL, attributes={"z": 1, "request": asked}).encode()
+        == replace(FULL, attributes={"z": 1, "request": plain}).encode()
+    )
