@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from addons.core.redact.masks import Masks
 from addons.core.redact.message_masks import MessageMasks
@@ -34,7 +35,8 @@ class Masking:
         self._masks = masks
         self._workers = MaskingWorkers(masks, limits)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="redaction")
-        self._turns = FairTurns(TurnLimits(at_once=_THREADS))
+        turns = limits.turns if limits is not None else TurnLimits(at_once=_THREADS)
+        self._turns = FairTurns(replace(turns, at_once=_THREADS))
 
     def prepare(self, detect_sets: Iterable[frozenset[str]]) -> None:
         self._masks.prepare(detect_sets)

@@ -1,4 +1,4 @@
-"""Masking in other processes: the same as in this one, bounded, and never the body's fault but where it is."""
+"""Masking in other processes: the same as in this one, bounded, and the body's fault only where it is."""
 
 from __future__ import annotations
 

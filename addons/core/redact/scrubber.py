@@ -10,7 +10,7 @@ from types import MappingProxyType
 import re2
 
 from addons.core.redact import binary, copies, jsonish, layers, structure
-from addons.core.redact.findings import Finding, TooComplex, Work, settle
+from addons.core.redact.findings import MAX_FINDINGS, Finding, TooComplex, Work, settle
 from addons.core.redact.gate import Hits
 from addons.core.redact.jsonish import Tree
 from addons.core.redact.mask import Masker
@@ -273,6 +273,8 @@ class Scrubber:
                 values[finding.secret] = finding.kind
             done = self._apply(text, found, None)
             findings.update(done.findings)
+            if findings.total() > MAX_FINDINGS:
+                raise TooComplex("the message has too many secrets to mask each")
             return done.data
 
         out = (binary.rewrite_protobuf if protobuf else binary.rewrite_msgpack)(data, rewrite)
@@ -285,6 +287,8 @@ class Scrubber:
     def _apply(self, data: bytes, found: list[Finding], tree: Tree | None) -> Scrubbed:
         if not found:
             return Scrubbed(data, _NOTHING, changed=False)
+        if len(found) > MAX_FINDINGS:
+            raise TooComplex("the message has too many secrets to mask each")
         found = settle([*found, *copies.find(data, found, tree)], data)
         out: list[bytes] = []
         end = 0
