@@ -1,10 +1,10 @@
 """For how long bodies of 1 MB stop the gateway's event loop: the longest gap while they pass, by kind of
 body, as requests and as answers.
 
-    .venv/bin/python -m tests.bench.loop_lag [--rounds 5] [--size 1000000] [--where FILE]
+    .venv/bin/python -m tests.bench.loop_lag [--rounds 5] [--size 1000000]
 
-`secrets` and one path are masked in what is forwarded and answered, too. See `gateway_watched` for what a gap
-is; with --where the stacks of the longest go to FILE, which costs time of its own.
+`secrets` are masked in what is forwarded and answered, too, and in answers what stands at one path. See
+`gateway_watched` for what a gap is.
 """
 
 from __future__ import annotations
@@ -87,7 +87,6 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=1_000_000)
-    parser.add_argument("--where", type=Path)
     parser.add_argument("--only", default="")
     chosen = parser.parse_args()
     bodies = {name: make(chosen.size) for name, make in BODIES.items() if chosen.only in name}
@@ -106,10 +105,7 @@ def main() -> None:
             gateway = Gateway(
                 directory / "gateway", issuer.url, upstream.port, upstream.ca, KEYS,
                 config={"policy": [write_open_policy(directory, mask=MASKS)]},
-                command=(
-                    sys.executable, "-m", "tests.bench.gateway_watched", str(watch),
-                    *([str(chosen.where)] if chosen.where else []),
-                ),
+                command=(sys.executable, "-m", "tests.bench.gateway_watched", str(watch)),
             ).start()  # fmt: skip
             try:
                 wait_until(watch.exists)
