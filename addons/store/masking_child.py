@@ -10,7 +10,7 @@ from addons.core.redact.findings import TooComplex
 from addons.core.redact.json_masks import NotMaskable
 from addons.core.redact.message_masks import MessageMasks
 from addons.store.masking_frames import Hello, Outcome, answer, masked, read_question
-from addons.store.worker_channel import Channel, bound_memory, bound_time, run
+from addons.store.worker_channel import Channel, bound_memory, bound_work, run
 
 _COLLECT_AFTER = 200_000  # objects; what masking makes has no cycles
 
@@ -26,7 +26,7 @@ def serve(channel: Channel) -> None:
     channel.send(*answer(Outcome.READY))
     while True:
         head, body = channel.receive()
-        bound_time(hello.seconds)
+        bound_work(hello.seconds)
         try:
             made = _made(hello.masks, head, body)
         except Exception as error:
@@ -34,7 +34,7 @@ def serve(channel: Channel) -> None:
                 channel.send(*answer(Outcome.FAILED, f"{type(error).__name__} while it masked"))
             raise
         del body
-        bound_time(0)
+        bound_work(0)
         channel.send(*made)
 
 

@@ -27,8 +27,8 @@ _GROWTH = 40
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What the worker masks with. `memory` is what it may take beyond that, in bytes; `seconds` is how long
-    it may take over one body before it ends itself.
+    """What the worker masks with. `memory` is what it may take beyond that, in bytes; `seconds` of
+    processor time are what it may take over one body before it ends itself.
     """
 
     masks: MessageMasks = field(repr=False)

@@ -46,11 +46,13 @@ class MaskingUnavailable(Exception):  # noqa: N818 - named for what the caller i
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """`seconds` for one body, `starting` for a child to compile its detectors; `memory` in bytes; `turns`
-    says how many children there may be, and how they are shared.
+    """`work` for one body, in seconds of processor time, and `seconds` of any; `starting` for a child to
+    compile its detectors; `memory` in bytes; `turns` says how many children there may be, and how they are
+    shared.
     """
 
-    seconds: float = 10.0
+    work: float = 10.0
+    seconds: float = 30.0
     starting: float = 60.0
     memory: int = 1 << 30
     turns: TurnLimits = TurnLimits(at_once=2)  # noqa: RUF009 - frozen
@@ -131,7 +133,7 @@ class MaskingWorkers:
         return await self._started()
 
     async def _started(self) -> WorkerProcess:
-        hello = pickle.dumps(Hello(self._masks, self._limits.memory, self._limits.seconds + 1))
+        hello = pickle.dumps(Hello(self._masks, self._limits.memory, self._limits.work))
         child = None
         ready = False
         try:

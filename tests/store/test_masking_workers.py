@@ -101,6 +101,14 @@ async def test_a_body_that_takes_too_long_is_too_complex_and_its_worker_is_kille
     assert workers.processes() == ()
 
 
+async def test_a_body_that_takes_too_much_work_is_too_complex(make_workers: MakeWorkers) -> None:
+    workers = make_workers(work=0.05)
+    dense = json.dumps([{"password": f"Tr0ub4dor&Zebra{n}"} for n in range(5000)]).encode()
+    with pytest.raises(TooComplex, match="ended"):
+        await workers.apply(SECRETS, dense, JSON, "a")
+    assert (await make_workers().apply(SECRETS, dense[:20_000], None, "a")).changed
+
+
 async def test_a_body_whose_worker_dies_is_too_complex_and_the_next_gets_another(
     make_workers: MakeWorkers,
 ) -> None:
