@@ -98,7 +98,7 @@ class Scrubber:
         looked_at = "msgpack" in media or "protobuf" in media or "utf-16" in media or "event-stream" in media
         if looked_at or data[:2] in _UTF16 or len(data) > _MAX_BODY:
             return False
-        return self._scanner.gate.search(data) is None
+        return not self._scanner.gate.hits(data)
 
     def scrub_body(self, data: bytes, content_type: str | None) -> Scrubbed:
         """Mask a body whose content coding is undone already.
