@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import re2
 
-from addons.core.redact import binary, copies, jsonish, layers, structure
+from addons.core.redact import (
+    binary,
+    charsets,
+    cookies,
+    copies,
+    events,
+    jsonish,
+    layers,
+    multipart,
+    packed,
+    parameters,
+    structure,
+)
+from addons.core.redact.document import Document
 from addons.core.redact.findings import Finding, TooComplex, Work, settle
 from addons.core.redact.jsonish import Tree
 from addons.core.redact.mask import Masker
-from addons.core.redact.names import NameClass, can_be_password, can_be_secret, classify, looks_random
+from addons.core.redact.names import NameClass, classify, looks_random
 from addons.core.redact.scan import MAX_LAYERS, Scanner, default_scanner
 
 _MAX_BODY = 64 * 1024 * 1024
@@ -21,22 +35,20 @@ _WORK_PER_BYTE = 24
 _MIN_WORK = 4 * 1024 * 1024
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
-_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-_SSE_DATA = re2.compile(rb"data: ?", options=_LATIN1)
+_COST_OF_SEARCH = 200  # in bytes read: for one secret in one more part of a message
+_MAX_PACKED = 3  # bodies inside one another: a compressed file in a part of a multipart body is the second
+# What stands before JSON where it is one of many records (RFC 7464), or of an event.
+_BEFORE_JSON = re2.compile(rb"\x1e|data: ?", options=_LATIN1)
+# What keeps a browser from running JSON as a script.
+_UNRUNNABLE = re2.compile(rb"\)\]\}',?[ \t]*\r?\n?|(?:while\(1\)|for\(;;\));", options=_LATIN1)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NUMBER_STARTS = frozenset((b"-", *(b"%d" % digit for digit in range(10))))
 _JSON_STARTS = frozenset((b"{", b"[", b'"'))
-_PARAMETER = re2.compile(rb"(?:^|[?&;#])([^=&;?#\s]{1,200})=([^&;#\s]*)", options=_LATIN1)
 _DELTAS = frozenset((b"delta", b"text", b"content", b"partial_json", b"arguments", b"thinking", b"chunk"))
-_URL_NAMES = frozenset(
-    ("sig", "signature", "x-amz-signature", "x-goog-signature", "x-amz-security-token", "jwt", "api_key"),
-)
 _HEADERS = frozenset(
     (
         "authorization",
         "proxy-authorization",
-        "cookie",
-        "set-cookie",
         "dd-api-key",
         "dd-application-key",
         "x-amz-firehose-access-key",
@@ -46,6 +58,9 @@ _HEADERS = frozenset(
         "www-authenticate-token",
     ),
 )
+
+
+_COOKIES = frozenset(("cookie", "set-cookie"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +100,7 @@ class Scrubber:
     def scrub_text(self, text: str) -> ScrubbedText:
         """Mask running text, or JSON as text. Lone surrogates stay. Raises `TooComplex`."""
         data = text.encode("utf-8", "surrogatepass")
-        done = self.scrub_body(data, None)
+        done = self._as_text(data, "", self._work(data))
         if not done.changed:
             return ScrubbedText(text, _NOTHING, changed=False)
         return ScrubbedText(done.data.decode("utf-8", "surrogatepass"), done.findings, changed=True)
@@ -97,32 +112,49 @@ class Scrubber:
         MessagePack and protobuf string by string with lengths rewritten; all else is scanned as text.
         Raises `TooComplex` for what is too large, too deep or has too many layers to be read.
         """
+        return self._body(data, content_type or "", self._work(data), _MAX_PACKED)
+
+    @staticmethod
+    def _work(data: bytes) -> Work:
         if len(data) > _MAX_BODY:
             raise TooComplex(f"body is over {_MAX_BODY} bytes")
-        media = (content_type or "").lower()
-        work = Work(max(_MIN_WORK, len(data) * _WORK_PER_BYTE))
-        if "msgpack" in media or "protobuf" in media:
-            done = self._binary(data, work, protobuf="protobuf" in media)
-            if done.changed or data[:2] not in _UTF16:
-                return done
-            media = ""  # text under the wrong name: few binary bodies begin with a mark of UTF-16
-        if data[:2] in _UTF16 or "utf-16" in media:
-            return self._utf16(data, media)
+        return Work(max(_MIN_WORK, len(data) * _WORK_PER_BYTE))
+
+    def _body(self, data: bytes, content_type: str, work: Work, depth: int) -> Scrubbed:
+        media = content_type.lower()
+        if "multipart/" in media and depth:
+            spans = {part.start: part for part in multipart.parts(data, content_type)}
+            if spans:
+                return self._multipart(data, list(spans.values()), work, depth - 1)
+        if depth and (inside := packed.unpack(data, _MAX_BODY)) is not None:
+            return self._packed(data, inside, media, work, depth - 1)
+        return self._as_binary(data, media, work, depth) or self._as_text(data, media, work)
+
+    def _as_binary(self, data: bytes, media: str, work: Work, depth: int) -> Scrubbed | None:
+        """Wide characters, MessagePack, protobuf; None for what may be plain text."""
+        codec = charsets.wide_codec(data, media)
+        wide = self._wide(data, codec, media, work) if codec is not None else None
+        if wide is not None and wide.changed:
+            return wide
+        form = binary.form_of(data, media)
+        return self._binary(data, work, depth, form) if form is not None else None
+
+    def _as_text(self, data: bytes, media: str, work: Work) -> Scrubbed:
+        if "x-www-form-urlencoded" in media:
+            fields = parameters.find_inside(self._scanner, data, work, MAX_LAYERS - 1)
+            found = [*self._parameters(data), *fields, *self._scanner.scan(data, work)]
+            return self._apply(data, settle(found, data), None, work)
         if self._scanner.gate.search(data) is None and "event-stream" not in media:
             return Scrubbed(data, _NOTHING, changed=False)
-        if "x-www-form-urlencoded" in media:
-            return self._apply(
-                data, settle([*self._parameters(data), *self._scanner.scan(data, work)], data), None
-            )
         tree, found = self._structured(data, media, work)
-        return self._apply(data, found, tree)
+        return self._apply(data, found, tree, work)
 
     def scrub_url(self, path_and_query: str) -> ScrubbedText:
         """Mask a request target or whole URL: secrets in query values by name, in key paths, in userinfo, and
         under percent layers. Raises `TooComplex`.
         """
         data = path_and_query.encode("utf-8", "surrogatepass")
-        work = Work(max(_MIN_WORK, len(data) * _WORK_PER_BYTE))
+        work = self._work(data)
         done = self._apply(
             data, settle([*self._parameters(data), *self._scanner.scan(data, work)], data), None
         )
@@ -137,48 +169,99 @@ class Scrubber:
         sensitive: Collection[str] = (),
     ) -> tuple[list[tuple[bytes, bytes]], Mapping[str, int]]:
         """Header fields in order. The value of a credential's field, and of those named in `sensitive` (any
-        case), is masked whole; the others are scanned. Raises `TooComplex`.
+        case), is masked whole, of cookies each value alone; the others are scanned. Raises `TooComplex`.
         """
         extra = {_plain(name) for name in sensitive}
         out: list[tuple[bytes, bytes]] = []
         findings: Counter[str] = Counter()
         for name, value in pairs:
-            plain = _plain(name.decode("latin-1"))
-            kind = classify(plain)
-            if plain in _HEADERS or plain in extra or kind in (NameClass.PASSWORD, NameClass.SECRET):
-                masked = self._masker.mask(plain[:40], value).encode() if value.strip() else value
-                findings["header"] += masked != value
-                out.append((name, masked))
-                continue
-            work = Work(max(_MIN_WORK, len(value) * _WORK_PER_BYTE))
-            found = [*self._scanner.scan(value, work), *self._parameters(value)]
-            if kind is NameClass.WEAK and looks_random(value):
-                found.append(Finding(0, len(value), "header", "key", value))
-            done = self._apply(value, settle(found, value), None)
+            done = self._header(_plain(name.decode("latin-1")), value, extra)
             findings.update(done.findings)
             out.append((name, done.data))
         return out, MappingProxyType({key: count for key, count in findings.items() if count})
 
-    def _utf16(self, data: bytes, media: str) -> Scrubbed:
-        codec = _UTF16.get(data[:2], "utf-16-be" if "utf-16be" in media else "utf-16-le")
-        text = data.decode(codec, "surrogatepass" if len(data) % 2 == 0 else "replace")
-        if text.encode(codec, "surrogatepass") != data:
-            return self._apply(
-                data, self._scanner.scan(data, Work(max(_MIN_WORK, len(data) * _WORK_PER_BYTE))), None
-            )
-        done = self.scrub_body(text.encode("utf-8", "surrogatepass"), media.replace("utf-16", ""))
+    def _header(self, name: str, value: bytes, sensitive: set[str]) -> Scrubbed:
+        kind = classify(name)
+        if name in _COOKIES and name not in sensitive:
+            places = cookies.values(value, is_set=name == "set-cookie")
+            found = [Finding(start, end, "header", "cookie", value[start:end]) for start, end in places]
+        elif name in _HEADERS or name in sensitive or kind in (NameClass.PASSWORD, NameClass.SECRET):
+            masked = self._masker.mask(name[:40], value).encode() if value.strip() else value
+            return Scrubbed(masked, {"header": 1} if masked != value else _NOTHING, changed=masked != value)
+        else:
+            found = [*self._scanner.scan(value, self._work(value)), *self._parameters(value)]
+            if kind is NameClass.WEAK and looks_random(value):
+                found.append(Finding(0, len(value), "header", "key", value))
+        return self._apply(value, settle(found, value), None)
+
+    def _wide(self, data: bytes, codec: str, media: str, work: Work) -> Scrubbed:
+        """Text in UTF-16 or UTF-32."""
+        try:
+            text, rest = charsets.decoded(data, codec)
+        except UnicodeDecodeError:
+            return self._apply(data, self._scanner.scan(data, work), None, work)
+        tree, found = self._structured(text, media, work)
+        done = self._apply(text, found, tree, work)
         if not done.changed:
             return Scrubbed(data, _NOTHING, changed=False)
-        return Scrubbed(
-            done.data.decode("utf-8", "surrogatepass").encode(codec, "surrogatepass"),
-            done.findings,
-            changed=True,
-        )
+        return Scrubbed(charsets.encoded(done.data, codec) + rest, done.findings, changed=True)
+
+    def _packed(self, data: bytes, inside: packed.Packed, media: str, work: Work, depth: int) -> Scrubbed:
+        """A compressed file: what is in it, else what is beside it."""
+        work.left += len(inside.text) * _WORK_PER_BYTE
+        done = self._body(inside.text, media if "multipart/" not in media else "", work, depth)
+        if not done.changed:
+            return Scrubbed(data, _NOTHING, changed=False)
+        return Scrubbed(inside.packed(done.data), done.findings, changed=True)
+
+    def _multipart(self, data: bytes, parts: list[multipart.Part], work: Work, depth: int) -> Scrubbed:
+        """Part by part: by the name of its field, else by its own media type."""
+        findings: Counter[str] = Counter()
+        bodies: list[bytes] = []
+        for part in parts:
+            body = data[part.start : part.end]
+            kind = parameters.named(part.name, body.strip()) if self._scanner.by_name else None
+            if kind is not None:
+                found = [Finding(0, len(body), "parameter", kind, body.strip())]
+                done = self._apply(body, settle(found, body), None, work)
+            else:
+                done = self._body(body, part.media, work, depth)
+            findings.update(done.findings)
+            bodies.append(done.data)
+        bodies = [self._copies(body, work, findings) for body in bodies]
+        if not findings:
+            return Scrubbed(data, _NOTHING, changed=False)
+        out: list[bytes] = []
+        position = 0
+        for part, body in zip(parts, bodies, strict=True):
+            # What stands between parts are their heads: file names and the like.
+            head = self._apply(
+                data[position : part.start], self._scanner.scan(data[position : part.start], work), None, work
+            )
+            findings.update(head.findings)
+            out += (head.data, body)
+            position = part.end
+        return Scrubbed(b"".join([*out, data[position:]]), MappingProxyType(dict(findings)), changed=True)
+
+    def _copies(self, data: bytes, work: Work, findings: Counter[str]) -> bytes:
+        """Mask in one piece of a message what was found in another."""
+        if not work.secrets:
+            return data
+        work.spend(len(work.secrets) * (_COST_OF_SEARCH + len(data) // 64))
+        found = list(copies.find(data, list(work.secrets.values()), self._tree(data)))
+        done = self._apply(data, settle(found, data), None, work)
+        findings.update(done.findings)
+        return done.data
+
+    def _tree(self, data: bytes) -> Tree | None:
+        return jsonish.read(data) if data.lstrip()[:1] in _JSON_STARTS else None
 
     def _structured(self, data: bytes, media: str, work: Work) -> tuple[Tree | None, list[Finding]]:
         """By structure where the body has one: as a whole, else line by line, else as text."""
         start = len(_BYTE_ORDER_MARK) if data.startswith(_BYTE_ORDER_MARK) else 0
-        first = data[start:].lstrip()[:1]
+        if (prefix := _UNRUNNABLE.match(data, start)) is not None:
+            start = prefix.end()
+        first = data[start : start + 64].lstrip()[:1] or data[start:].lstrip()[:1]
         if first in _JSON_STARTS or ("json" in media and first in _NUMBER_STARTS):
             tree = jsonish.read(data, start)
             if tree is not None:
@@ -197,7 +280,7 @@ class Scrubber:
         while position < len(data):
             line_end = data.find(b"\n", position)
             end = len(data) if line_end < 0 else line_end
-            prefix = _SSE_DATA.match(data[position : position + 6])
+            prefix = _BEFORE_JSON.match(data[position : position + 6])
             start = position + (prefix.end() if prefix is not None else 0)
             tree = jsonish.read(data, start, end) if data[start : start + 1] in _JSON_STARTS else None
             if tree is not None:
@@ -208,6 +291,8 @@ class Scrubber:
                 text_start = end
             position = end + 1
         found += self._text(data, text_start, len(data), work)
+        for layer in events.long_ones(data) if deltas else ():
+            found += self._event(layer, work)
         for name in _DELTAS if deltas else ():
             leaves = [leaf for leaf in whole.leaves if leaf.name == name and leaf.quoted and not leaf.is_key]
             if len(leaves) > 1:
@@ -215,70 +300,82 @@ class Scrubber:
                 found += structure.joined(self._scanner, leaves, texts)
         return found
 
+    def _event(self, layer: layers.Layer, work: Work) -> list[Finding]:
+        """An event whose data stands on several lines, read as one."""
+        _, found = self._structured(layer.text, "", work)
+        return [finding.moved(*layer.source_span(finding.start, finding.end)) for finding in found]
+
     def _text(self, data: bytes, start: int, end: int, work: Work) -> list[Finding]:
         found = self._scanner.scan_text(data[start:end], work) if end > start else []
         return [finding.moved(finding.start + start, finding.end + start) for finding in found]
 
-    def _parameters(self, data: bytes) -> list[Finding]:
-        """Values of a query or form under a sensitive name."""
-        found: list[Finding] = []
-        if not self._scanner.by_name:
-            return found
-        for match in _PARAMETER.finditer(data):
-            name = _decoded(match.group(1)).decode("latin-1")
-            value = _decoded(match.group(2))
-            kind = classify(name)
-            fits = (
-                (kind is NameClass.PASSWORD and can_be_password(value))
-                or (kind is NameClass.SECRET and can_be_secret(value))
-                or (kind is NameClass.WEAK and looks_random(value))
-            )
-            if fits or (name.lower() in _URL_NAMES and len(value) >= 16):  # noqa: PLR2004 - `sig=1` is none
-                start, end = match.span(2)
-                found.append(Finding(start, end, "parameter", kind.value if fits else "signature", value))
-        return found
+    def _parameters(self, data: bytes) -> Iterator[Finding]:
+        return parameters.find_named(data) if self._scanner.by_name else iter(())
 
-    def _binary(self, data: bytes, work: Work, *, protobuf: bool) -> Scrubbed:
+    def _binary(self, data: bytes, work: Work, depth: int, form: binary.Form) -> Scrubbed:
+        """String by string, and by what names them."""
+        document = binary.read(data, form)
+        if document is None:
+            return self._apply(data, self._scanner.scan(data, work), None, work)
         findings: Counter[str] = Counter()
-        values: dict[bytes, str] = {}
-
-        def rewrite(name: bytes, text: bytes) -> bytes:
-            found = self._scanner.scan(text, work)
-            kind = classify(name.decode("latin-1")) if name and self._scanner.by_name else NameClass.NONE
-            if kind in (NameClass.PASSWORD, NameClass.SECRET) and can_be_secret(text):
-                found = settle([*found, Finding(0, len(text), f"key-{kind.value}", kind.value, text)], text)
-            for finding in found:
-                values[finding.secret] = finding.kind
-            done = self._apply(text, found, None)
-            findings.update(done.findings)
-            return done.data
-
-        out = (binary.rewrite_protobuf if protobuf else binary.rewrite_msgpack)(data, rewrite)
-        if out is None:
-            return self._apply(data, self._scanner.scan(data, work), None)
-        if out == data:
+        texts: dict[int, bytes] = {}
+        found = structure.find(self._scanner, data, document.tree, work, MAX_LAYERS - 1)
+        found += structure.find(self._scanner, data, document.by_index, work, MAX_LAYERS - 1)
+        for piece in document.pieces:
+            text = data[piece.start : piece.end] if piece.is_text else b""
+            if depth and (inside := packed.unpack(text, _MAX_BODY)) is not None:
+                done = self._packed(text, inside, "", work, depth - 1)
+                if done.changed:
+                    findings.update(done.findings)
+                    texts[piece.start] = done.data
+            elif text:
+                found += [
+                    finding.moved(finding.start + piece.start, finding.end + piece.start)
+                    for finding in self._scanner.scan(text, work)
+                ]
+        if found:
+            work.secrets.update((finding.secret, finding) for finding in found)
+            found = settle([*found, *copies.find(data, list(work.secrets.values()), document.tree)], data)
+            findings.update(finding.detector for finding in found)
+            texts = self._strings(data, document, found) | texts
+        if not texts:
             return Scrubbed(data, _NOTHING, changed=False)
-        return Scrubbed(out, MappingProxyType(dict(findings)), changed=True)
+        return Scrubbed(document.rebuilt(texts), MappingProxyType(dict(findings)), changed=True)
 
-    def _apply(self, data: bytes, found: list[Finding], tree: Tree | None) -> Scrubbed:
+    def _strings(self, data: bytes, document: Document, found: list[Finding]) -> dict[int, bytes]:
+        """The strings of `document` that hold something, masked, by where they start."""
+        leaves = document.tree.leaves
+        starts = [leaf.start for leaf in leaves]
+        inside: dict[int, list[Finding]] = {}
+        for finding in found:
+            inside.setdefault(bisect_right(starts, finding.start) - 1, []).append(finding)
+        texts: dict[int, bytes] = {}
+        for index, there in inside.items():
+            start, end = leaves[index].start, leaves[index].end
+            moved = [each.moved(each.start - start, each.end - start) for each in there]
+            texts[start] = self._written(data[start:end], moved)
+        return texts
+
+    def _apply(
+        self, data: bytes, found: list[Finding], tree: Tree | None, work: Work | None = None
+    ) -> Scrubbed:
         if not found:
             return Scrubbed(data, _NOTHING, changed=False)
+        if work is not None:
+            work.secrets.update((finding.secret, finding) for finding in found)
         found = settle([*found, *copies.find(data, found, tree)], data)
+        counts = Counter(finding.detector for finding in found)
+        return Scrubbed(self._written(data, found), MappingProxyType(dict(counts)), changed=True)
+
+    def _written(self, data: bytes, found: list[Finding]) -> bytes:
         out: list[bytes] = []
         end = 0
         for finding in found:
             mask = self._masker.mask(finding.kind, finding.secret).encode()
             out += (data[end : finding.start], b'"' + mask + b'"' if finding.bare else mask)
             end = finding.end
-        out.append(data[end:])
-        counts = Counter(finding.detector for finding in found)
-        return Scrubbed(b"".join(out), MappingProxyType(dict(counts)), changed=True)
+        return b"".join([*out, data[end:]])
 
 
 def _plain(name: str) -> str:
     return name.strip().lower().replace("_", "-")
-
-
-def _decoded(text: bytes) -> bytes:
-    layer = layers.unpercent(text, plus=True)
-    return text.replace(b"+", b" ") if layer is None else layer.text

@@ -16,6 +16,7 @@ from addons.core.redact.names import (
     can_be_password,
     can_be_secret,
     classify,
+    count_digits,
     is_dense,
     looks_random,
 )
@@ -158,11 +159,7 @@ def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
             continue
         value = text_of(data, leaf)
         if not leaf.quoted:
-            if (
-                kind in (NameClass.PASSWORD, NameClass.SECRET)
-                and value.isdigit()
-                and len(value) >= _MIN_NUMBER
-            ):
+            if _number_fits(kind, value, leaf):
                 found[leaf.start] = Finding(
                     leaf.start, leaf.end, f"key-{kind.value}", kind.value, value, bare=True
                 )
@@ -180,6 +177,13 @@ def _fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
     if kind is NameClass.WEAK:
         return looks_random(value)
     return is_dense(value)
+
+
+def _number_fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
+    """A password or code as a number. `tokens` are counted, and have numbers."""
+    if kind is NameClass.SECRET:
+        return value.isdigit() and not leaf.name.lower().endswith(b"tokens")
+    return kind is NameClass.PASSWORD and count_digits(value) >= _MIN_NUMBER
 
 
 def _in_container(frame: Frame | None, known: dict[int, bool]) -> bool:
