@@ -42,6 +42,10 @@ def unpack(data: bytes, limit: int) -> Packed | None:
         raise TooComplex(f"a compressed part holds over {limit} bytes") from None
 
 
+def may_be(data: bytes) -> bool:
+    return bool(_coding(data)[0])
+
+
 def _coding(data: bytes) -> tuple[str, int]:
     if data.startswith(b"\x1f\x8b\x08"):
         return "gzip", 0

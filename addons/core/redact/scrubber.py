@@ -20,6 +20,7 @@ from addons.core.redact import (
     layers,
     multipart,
     packed,
+    pairs,
     parameters,
     structure,
 )
@@ -44,6 +45,7 @@ _UNRUNNABLE = re2.compile(rb"\)\]\}',?[ \t]*\r?\n?|(?:while\(1\)|for\(;;\));", o
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NUMBER_STARTS = frozenset((b"-", *(b"%d" % digit for digit in range(10))))
 _JSON_STARTS = frozenset((b"{", b"[", b'"'))
+_NAME_LINE = re2.compile(pairs.STEM.encode() + rb"\n|(?i:\nlast_?4\n)", options=_LATIN1)
 _DELTAS = frozenset((b"delta", b"text", b"content", b"partial_json", b"arguments", b"thinking", b"chunk"))
 _HEADERS = frozenset(
     (
@@ -164,7 +166,7 @@ class Scrubber:
 
     def scrub_headers(
         self,
-        pairs: Sequence[tuple[bytes, bytes]],
+        fields: Sequence[tuple[bytes, bytes]],
         *,
         sensitive: Collection[str] = (),
     ) -> tuple[list[tuple[bytes, bytes]], Mapping[str, int]]:
@@ -174,7 +176,7 @@ class Scrubber:
         extra = {_plain(name) for name in sensitive}
         out: list[tuple[bytes, bytes]] = []
         findings: Counter[str] = Counter()
-        for name, value in pairs:
+        for name, value in fields:
             done = self._header(_plain(name.decode("latin-1")), value, extra)
             findings.update(done.findings)
             out.append((name, done.data))
@@ -317,22 +319,27 @@ class Scrubber:
         document = binary.read(data, form)
         if document is None:
             return self._apply(data, self._scanner.scan(data, work), None, work)
+        work.spend(len(data))
+        if not self._may_hold(document):
+            return Scrubbed(data, _NOTHING, changed=False)
         findings: Counter[str] = Counter()
         texts: dict[int, bytes] = {}
         found = structure.find(self._scanner, data, document.tree, work, MAX_LAYERS - 1)
         found += structure.find(self._scanner, data, document.by_index, work, MAX_LAYERS - 1)
+        clean: set[bytes] = set()  # most strings of traces are there many times
         for piece in document.pieces:
             text = data[piece.start : piece.end] if piece.is_text else b""
+            if text in clean:
+                continue
             if depth and (inside := packed.unpack(text, _MAX_BODY)) is not None:
                 done = self._packed(text, inside, "", work, depth - 1)
                 if done.changed:
                     findings.update(done.findings)
                     texts[piece.start] = done.data
-            elif text:
-                found += [
-                    finding.moved(finding.start + piece.start, finding.end + piece.start)
-                    for finding in self._scanner.scan(text, work)
-                ]
+            elif there := self._scanner.scan(text, work):
+                found += [each.moved(each.start + piece.start, each.end + piece.start) for each in there]
+            else:
+                clean.add(text)
         if found:
             work.secrets.update((finding.secret, finding) for finding in found)
             found = settle([*found, *copies.find(data, list(work.secrets.values()), document.tree)], data)
@@ -341,6 +348,16 @@ class Scrubber:
         if not texts:
             return Scrubbed(data, _NOTHING, changed=False)
         return Scrubbed(document.rebuilt(texts), MappingProxyType(dict(findings)), changed=True)
+
+    def _may_hold(self, document: Document) -> bool:
+        """Whether a string, or one that names another, needs to be looked at: asked once, of all of them."""
+        texts = {document.data[piece.start : piece.end] for piece in document.pieces if piece.is_text}
+        lines = b"\n".join([b"", *texts, b""])
+        return (
+            self._scanner.gate.search(lines) is not None
+            or (self._scanner.by_name and _NAME_LINE.search(lines) is not None)
+            or any(packed.may_be(text) for text in texts)
+        )
 
     def _strings(self, data: bytes, document: Document, found: list[Finding]) -> dict[int, bytes]:
         """The strings of `document` that hold something, masked, by where they start."""
