@@ -122,6 +122,10 @@ def _assignments(text: bytes) -> Iterator[Finding]:
         ]  # a slice: RE2's `\z` is the end of text, not of a range
         left = _NAME_LEFT.search(before)
         name_start = begin - (len(left.group()) if left is not None else 0)
+        if text.endswith(
+            b"[REDACTED:", 0, name_start
+        ):  # a mask: what follows it is not announced by its kind
+            continue
         name = _CLOSED.split(text[name_start:stop].rstrip(b"=:> \t\r\n"))[0]
         for finding in _assigned(text, name, stop, text[stop - 1 : stop]):
             done = finding.end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from addons.core.redact import packed
 from addons.core.redact.document import MAX_DEPTH, Document, Length, MalformedError, Piece, take
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.jsonish import Frame, Leaf
@@ -68,7 +69,7 @@ class _Protobuf:
 
     def _inner(self, each: _Field) -> list[_Field] | None:
         """Give the fields of a message; None for text, bytes and numbers."""
-        if each.wire != _WIRE_LEN:
+        if each.wire != _WIRE_LEN or packed.may_be(self.data[each.start : each.start + 4]):
             return None
         fields = fields_of(self.data, each.start, each.end)
         if not fields or not is_printable(self.data[each.start : each.end]):

@@ -219,31 +219,25 @@ class Scrubber:
     def _multipart(self, data: bytes, parts: list[multipart.Part], work: Work, depth: int) -> Scrubbed:
         """Part by part: by the name of its field, else by its own media type."""
         findings: Counter[str] = Counter()
-        bodies: list[bytes] = []
+        texts: list[bytes] = []
+        position = 0
         for part in parts:
-            body = data[part.start : part.end]
+            head, body = data[position : part.start], data[part.start : part.end]
+            position = part.end
             kind = parameters.named(part.name, body.strip()) if self._scanner.by_name else None
             if kind is not None:
                 found = [Finding(0, len(body), "parameter", kind, body.strip())]
                 done = self._apply(body, settle(found, body), None, work)
             else:
                 done = self._body(body, part.media, work, depth)
+            names = self._apply(head, self._scanner.scan(head, work), None, work)  # of files, most of all
+            texts += (names.data, done.data)
+            findings.update(names.findings)
             findings.update(done.findings)
-            bodies.append(done.data)
-        bodies = [self._copies(body, work, findings) for body in bodies]
         if not findings:
             return Scrubbed(data, _NOTHING, changed=False)
-        out: list[bytes] = []
-        position = 0
-        for part, body in zip(parts, bodies, strict=True):
-            # What stands between parts are their heads: file names and the like.
-            head = self._apply(
-                data[position : part.start], self._scanner.scan(data[position : part.start], work), None, work
-            )
-            findings.update(head.findings)
-            out += (head.data, body)
-            position = part.end
-        return Scrubbed(b"".join([*out, data[position:]]), MappingProxyType(dict(findings)), changed=True)
+        texts = [self._copies(text, work, findings) for text in [*texts, data[position:]]]
+        return Scrubbed(b"".join(texts), MappingProxyType(dict(findings)), changed=True)
 
     def _copies(self, data: bytes, work: Work, findings: Counter[str]) -> bytes:
         """Mask in one piece of a message what was found in another."""
