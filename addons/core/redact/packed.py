@@ -17,14 +17,14 @@ _ZLIB = frozenset((b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"))
 
 
 class Packed(NamedTuple):
-    """What was compressed, and how to put it back: behind `header`, with `coding`."""
+    """What was compressed with `coding`, and what stood before it."""
 
     text: bytes
     header: bytes
     coding: str
 
     def packed(self, text: bytes) -> bytes:
-        return self.header + encode_body(text, self.coding)
+        return encode_body(text, self.coding)
 
 
 def unpack(data: bytes, limit: int) -> Packed | None:

@@ -209,12 +209,14 @@ class Scrubber:
         return Scrubbed(charsets.encoded(done.data, codec) + rest, done.findings, changed=True)
 
     def _packed(self, data: bytes, inside: packed.Packed, media: str, work: Work, depth: int) -> Scrubbed:
-        """A compressed file: what is in it, else what is beside it."""
-        work.left += len(inside.text) * _WORK_PER_BYTE
+        """A compressed file. What its head says beside (a file's name) goes where it holds a secret."""
         done = self._body(inside.text, media if "multipart/" not in media else "", work, depth)
-        if not done.changed:
+        beside = self._scanner.scan(data, work)
+        if not done.changed and not beside:
             return Scrubbed(data, _NOTHING, changed=False)
-        return Scrubbed(inside.packed(done.data), done.findings, changed=True)
+        header = self._apply(inside.header, self._scanner.scan(inside.header, work), None, work).data
+        findings = Counter(finding.detector for finding in beside) + Counter(done.findings)
+        return Scrubbed(header + inside.packed(done.data), findings, changed=True)
 
     def _multipart(self, data: bytes, parts: list[multipart.Part], work: Work, depth: int) -> Scrubbed:
         """Part by part: by the name of its field, else by its own media type."""
