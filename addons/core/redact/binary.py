@@ -22,10 +22,6 @@ class Form(Enum):
     PROTOBUF = "protobuf"
 
 
-def is_named(media: str) -> bool:
-    return "msgpack" in media or "protobuf" in media
-
-
 def form_of(data: bytes, media: str) -> Form | None:
     """By the media type (in lower case); for one that says nothing, by how the body begins."""
     if "msgpack" in media:

@@ -27,7 +27,8 @@ BASE64_TEXT = (
     r"(?:[I-Za-f][C-HS-Xi-nyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_\-]){5}"
     # Text in UTF-16: every other byte is NUL.
     r"|(?:[A-Za-z0-9+/_\-][AQgw][AB][A-Za-z0-9+/_\-]A[C-H][AEIMQUYcgkosw048]A){3}"
-    r"|H4sI[A-Za-z0-9+/_\-]{20}|\b(?:eJ[w-z]|eNo|eAE|KLUv)[A-Za-z0-9+/_\-]{20}"  # gzip, zlib, zstd
+    # gzip, zlib, zstd
+    r"|(?:H4sI|\b(?:eJ[w-z]|eNo|eAE|KLUv))(?:[A-Za-z0-9+/_\-]|%2[bBfF]|\\+/){20}"
 )
 HEX_TEXT = r"(?:[2-7][0-9a-fA-F]){12}"
 

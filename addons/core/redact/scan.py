@@ -21,8 +21,11 @@ _COST_OF_FINDING = 1000  # in bytes read: about as long as one find takes
 _ESCAPED = (
     r"%(?:25|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|2[dD]|5[fF])"
     r"|\\u00(?:3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|2[dD]|5[fF])|\\x[2-7][0-9A-Fa-f]|&#[0-9xX]"
+    r"|%5[cC](?:u00|x)[2-7][0-9A-Fa-f]|%26%23[0-9xX]"  # the same under percent
 )
-_ENCODED_GATE = f"{layers.BASE64_TEXT}|{layers.HEX_TEXT}|{_ESCAPED}"
+# An address that may hold a password, as a parameter of another.
+_ENCODED_URL = r"%3[aA]%2[fF]%2[fF][^\s\"'<>]{1,160}%40"
+_ENCODED_GATE = f"{layers.BASE64_TEXT}|{layers.HEX_TEXT}|{_ESCAPED}|{_ENCODED_URL}"
 
 
 class Scanner:

@@ -134,12 +134,13 @@ class Scrubber:
 
     def _as_binary(self, data: bytes, media: str, work: Work, depth: int) -> Scrubbed | None:
         """Wide characters, MessagePack, protobuf; None for what may be plain text."""
-        codec = charsets.wide_codec(data, media)
-        wide = self._wide(data, codec, media, work) if codec is not None else None
-        if wide is not None and wide.changed:
-            return wide
         form = binary.form_of(data, media)
-        return self._binary(data, work, depth, form) if form is not None else None
+        done = self._binary(data, work, depth, form) if form is not None else None
+        codec = charsets.wide_codec(data, media)
+        if codec is None or (done is not None and done.changed):
+            return done
+        wide = self._wide(data, codec, media, work)
+        return wide if wide.changed else done
 
     def _as_text(self, data: bytes, media: str, work: Work) -> Scrubbed:
         if "x-www-form-urlencoded" in media:
@@ -201,7 +202,7 @@ class Scrubber:
         try:
             text, rest = charsets.decoded(data, codec)
         except UnicodeDecodeError:
-            return self._apply(data, self._scanner.scan(data, work), None, work)
+            return Scrubbed(data, _NOTHING, changed=False)
         tree, found = self._structured(text, media, work)
         done = self._apply(text, found, tree, work)
         if not done.changed:
