@@ -222,7 +222,7 @@ def _lines(text: bytes, start: int, end: int) -> tuple[int, int] | None:
         if run is None or len(run.group()) > first:
             break
         stop, length = run.end(), len(run.group())
-        if length < first:
+        if length < first or run.group().endswith(b"="):
             break
     return (begin, stop) if (begin, stop) != (start, end) else None
 
@@ -231,7 +231,10 @@ def _unbase64(run: bytes) -> bytes | None:
     clean = run.replace(b"\\/", b"/").rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))
     if len(clean) % 4 == 1:
         clean = clean[:-1]
-    data = binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
+    try:
+        data = binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
+    except binascii.Error:  # padding in the midst of it
+        return None
     if data[:2] == b"\x1f\x8b" or data[:1] == b"x":
         try:
             return zlib.decompressobj(47).decompress(data, _GUNZIP_LIMIT)

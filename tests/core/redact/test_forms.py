@@ -232,3 +232,11 @@ def test_of_cookies_the_values_go_and_names_and_attributes_stay() -> None:
 def test_zeros_in_front_are_no_sign_of_wide_text_in_messagepack() -> None:
     done = SCRUBBER.scrub_body(msgpack.packb([0, 0, 0, f"use {GITHUB}"]), MSGPACK)
     assert msgpack.unpackb(done.data)[3].startswith("use [REDACTED:github-token:")
+
+
+def test_padding_in_the_midst_of_lines_of_base64_ends_them() -> None:
+    lines = LINES.replace("\n", "=\n", 1)
+    done = SCRUBBER.scrub_body(json.dumps({"d": lines}).encode(), JSON)
+    assert LINES.split()[0].encode() not in done.data
+    assert LINES.split()[1].encode() not in done.data
+    json.loads(done.data)
