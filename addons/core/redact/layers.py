@@ -217,13 +217,13 @@ def _lines(text: bytes, start: int, end: int) -> tuple[int, int] | None:
     while (before := _BREAK_BEFORE.search(text[max(0, begin - 90) : begin])) is not None:
         begin -= len(before.group())
     first = stop - start
-    while first >= _WRAPPED and (gap := _LINE_BREAK.match(text, stop)) is not None:
-        run = _BASE64_RUN.match(text, gap.end())
+    length = first if first >= _WRAPPED else 0
+    while length == first and text[stop - 1 : stop] != b"=":  # padding, or a shorter line, is the end
+        gap = _LINE_BREAK.match(text, stop)
+        run = _BASE64_RUN.match(text, gap.end()) if gap is not None else None
         if run is None or len(run.group()) > first:
             break
         stop, length = run.end(), len(run.group())
-        if length < first or run.group().endswith(b"="):
-            break
     return (begin, stop) if (begin, stop) != (start, end) else None
 
 
