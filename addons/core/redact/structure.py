@@ -73,6 +73,11 @@ _SCHEME = re2.compile(
 _ID_NAME = re2.compile(
     rb"(?i)(?:^|[_.\-a-z])(?:id|ids|offset|timestamp|ts|duration|count|time|nonce|seq|sequence|number|version|parent|hash|sha)$"
 )
+# What says something about a secret: `{"secret": {"secretName": …}}`.
+_DESCRIBES = re2.compile(
+    rb"(?i)(?:^|[_.\-a-z])(?:names?|ids?|refs?|types?|kind|path|version|namespace|arn|ur[il]|description|status"
+    rb"|provider|region|user|username|host|label|created|updated|_at|(?-i:[a-z]At))$"
+)
 _MAX_JOIN = 64 * 1024
 _MIN_NUMBER = 4
 _COST_OF_KEY = 500  # in bytes read
@@ -155,7 +160,9 @@ def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
         if leaf.is_key:
             continue
         kind = classify(name_of(leaf.name)) if leaf.name else NameClass.NONE
-        if kind is NameClass.NONE and not _in_container(leaf.frame, contained):
+        if kind is NameClass.NONE and (
+            _DESCRIBES.search(leaf.name) or not _in_container(leaf.frame, contained)
+        ):
             continue
         value = text_of(data, leaf)
         if not leaf.quoted:

@@ -127,6 +127,7 @@ CLEAN: dict[str, tuple[bytes | str, str | None]] = {
     "long heads in MessagePack": (b"\x81\xdb\x00\x00\x00\x03key\xda\x00\x04word", MSGPACK),
     "sketches": (field(1, field(1, "shop.latency") + field(2, "h1") + field(4, "env:prod") + field(4, "key:none") + field(7, field(7, bytes(range(40))))), PROTOBUF),
     "long lengths in protobuf": (b"\x0a\x84\x00word\x10\x01", PROTOBUF),
+    "the name of a secret": (json.dumps({"volumes": [{"secret": {"secretName": "default-token-x7k2p"}}]}), JSON),
     "coloured": (json.dumps({"m": "\x1b[32mpassword\x1b[0m reset by mail"}), JSON),
     "utf-16": ('{"message": "password reset"}'.encode("utf-16"), JSON),
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "image/png"),
