@@ -12,10 +12,12 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.long import core_messages, core_parsing
+from tests.long import core_messages, core_parsing, core_redaction
 from tests.long.core_property import Property
 
-PROPERTIES: dict[str, Property] = core_parsing.PROPERTIES | core_messages.PROPERTIES
+PROPERTIES: dict[str, Property] = (
+    core_parsing.PROPERTIES | core_messages.PROPERTIES | core_redaction.PROPERTIES
+)
 
 _CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 _SHORT = settings(

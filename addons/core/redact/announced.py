@@ -30,6 +30,8 @@ OTHERS = (
     r"--[A-Za-z0-9\-_]{0,40}?" + STEM + r"[\"',]{0,2}\s",
     r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + STEM + r"\\*[\"']",
     r"(?i:\bpassword )[^\s]{6}",
+    STEM + r"(?:\x1b|\\u001[bB]|\\x1[bB])\[",  # a coloured line
+    r"(?i:\b(?:name|key)[\"']?\s{0,4}[:=]\s{0,4}'?[A-Za-z0-9_.\-]{0,40}?)" + STEM + r"'?[\s,]",  # YAML
     r"\"last_?4\"|\"delta\"",
 )
 """What else tells of a secret by its name."""

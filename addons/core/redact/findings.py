@@ -20,9 +20,12 @@ class TooComplex(ValueError):  # noqa: N818 - named for what the caller is told
 
 @dataclass(slots=True)
 class Work:
-    """How many bytes one message may still cost, layers included."""
+    """How many bytes one message may still cost, layers included. `secrets`: what was found so far, to look
+    for copies of it in the other parts of a message.
+    """
 
     left: int
+    secrets: dict[bytes, Finding] = field(default_factory=dict, repr=False)
 
     def spend(self, size: int) -> None:
         self.left -= size + 16

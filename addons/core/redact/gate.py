@@ -27,7 +27,10 @@ _FORMAT = b"1"  # of how patterns are compiled
 _ESCAPED = (
     r"%(?:25|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|2[dD]|5[fF])"
     r"|\\u00(?:3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|2[dD]|5[fF])|\\x[2-7][0-9A-Fa-f]|&#[0-9xX]"
+    r"|%5[cC](?:u00|x)[2-7][0-9A-Fa-f]|%26%23[0-9xX]"  # the same under percent
 )
+# An address that may hold a password, as a parameter of another.
+_ENCODED_URL = r"%3[aA]%2[fF]%2[fF][^\s\"'<>]{1,160}%40"
 _RUNS = (layers.BASE64_TEXT, layers.HEX_TEXT)
 
 
@@ -104,7 +107,8 @@ class Gate:
     )
 
     def __init__(self, forms: Sequence[str], *, by_name: bool) -> None:
-        others = (_ESCAPED, *announced.OTHERS) if by_name else (_ESCAPED,)
+        encoded = (_ESCAPED, _ENCODED_URL)
+        others = (*encoded, *announced.OTHERS) if by_name else encoded
         spelled = [translated(pattern) for pattern in (*forms, *others)]
         fast = [(index, text) for index, text in enumerate(spelled) if text is not None]
         left = [pattern for pattern, text in zip((*forms, *others), spelled, strict=True) if text is None]

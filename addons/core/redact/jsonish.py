@@ -23,6 +23,7 @@ _LITERALS = re2.compile(rb"(?:tru|fals|null|NaN|Infinity)*", options=_LATIN1)
 _NUMBER = re2.compile(rb"-?[0-9][0-9.eE+\-]*", options=_LATIN1)
 _NOT_STRUCTURE = b" \t\r\n0123456789.eE+-"
 _STRUCTURE = b"{}[],:"
+_MIN_NUMBER = 4  # characters: shorter ones tell nothing
 
 
 type Spans = Sequence[tuple[int, int]]
@@ -149,9 +150,11 @@ class _Reader:
             self._numbers(start + position, text[position:])
 
     def _numbers(self, start: int, text: bytes) -> None:
-        if len(text) < 5 or not (match := _NUMBER.search(text)):
+        if len(text) < _MIN_NUMBER or not (match := _NUMBER.search(text)):
             return
         begin, after = match.span()
+        if after - begin < _MIN_NUMBER:
+            return
         self._add(Leaf(start + begin, start + after, b"", self.top, quoted=False))
 
     def string(self, start: int, end: int, after: int) -> None:

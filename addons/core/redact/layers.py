@@ -10,11 +10,13 @@ import binascii
 import html
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import re2
+
+from addons.core.redact import charsets, packed
 
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
@@ -23,7 +25,10 @@ _LATIN1.encoding = re2.Options.Encoding.LATIN1
 # Random base64 of this length matches once in ten million places.
 BASE64_TEXT = (
     r"(?:[I-Za-f][C-HS-Xi-nyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_\-]){5}"
-    r"|H4sI[A-Za-z0-9+/_\-]{20}"
+    # Text in UTF-16: every other byte is NUL.
+    r"|(?:[A-Za-z0-9+/_\-][AQgw][AB][A-Za-z0-9+/_\-]A[C-H][AEIMQUYcgkosw048]A){3}"
+    # gzip, zlib, zstd
+    r"|(?:H4sI|\b(?:eJ[w-z]|eNo|eAE|KLUv))(?:[A-Za-z0-9+/_\-]|%2[bBfF]|\\+/){20}"
 )
 HEX_TEXT = r"(?:[2-7][0-9a-fA-F]){12}"
 
@@ -40,6 +45,10 @@ _BASE64_LEFT = re2.compile(rb"[A-Za-z0-9+/_\-]*\z", options=_LATIN1)
 _BASE64_RUN = re2.compile(rb"(?:[A-Za-z0-9+/_\-]|\\/)+={0,2}", options=_LATIN1)
 _HEX_RUN = re2.compile(rb"(?:[0-9A-Fa-f]{2})+", options=_LATIN1)
 _SIMPLE = {98: b"\b", 102: b"\f", 110: b"\n", 114: b"\r", 116: b"\t"}
+_STYLE = re2.compile(rb"\x1b\[[0-9;?]{0,20}[A-Za-z]", options=_LATIN1)
+_WRAPPED = 60  # characters of base64 in a line, if it goes on in the next: 64 in PEM, 76 in MIME
+_LINE_BREAK = re2.compile(rb"\r?\n[ \t]{0,8}", options=_LATIN1)
+_BREAK_BEFORE = re2.compile(rb"([A-Za-z0-9+/]{60,76})\r?\n[ \t]{0,8}\z", options=_LATIN1)
 _GUNZIP_LIMIT = 1 << 20
 _SHORT_STEP = 6
 _ASCII_HIGH = frozenset(b"%d" % digit for digit in range(8))
@@ -81,6 +90,18 @@ class Blob(NamedTuple):
     text: bytes
 
 
+def pieces_of(text: bytes, spans: Iterable[tuple[int, int]]) -> Layer:
+    """Read pieces of `text` that stand apart as one."""
+    parts: list[bytes] = []
+    segments: list[_Segment] = []
+    decoded = 0
+    for start, end in spans:
+        segments.append(_Segment(decoded, start, end, 1))
+        parts.append(text[start:end])
+        decoded += end - start
+    return Layer(b"".join(parts), tuple(segments), tuple(segment.decoded for segment in segments))
+
+
 def unpercent(text: bytes, *, plus: bool = False) -> Layer | None:
     """Percent-decoding (RFC 3986), and `+` as a space for forms. None when nothing is encoded."""
     source = text.replace(b"+", b" ") if plus else text
@@ -101,6 +122,13 @@ def unentity(text: bytes) -> Layer | None:
     if b"&" not in text or b";" not in text:
         return None
     return _layer(_ENTITY.finditer(text), text, _entity_bytes, lambda _: 0)
+
+
+def unstyle(text: bytes) -> Layer | None:
+    """Without the escape sequences that colour it on a terminal (ECMA-48)."""
+    if b"\x1b[" not in text:
+        return None
+    return _layer(_STYLE.finditer(text), text, lambda _: b"", lambda _: 0)
 
 
 def _layer(
@@ -164,6 +192,13 @@ def blobs(text: bytes) -> Iterator[Blob]:
         begin = match.start() - (len(left.group()) if left is not None else 0)
         run = _BASE64_RUN.match(text, begin)
         position = run.end() if run is not None else match.end()
+        lines = _lines(text, begin, position)
+        if lines is not None:
+            begin, position = lines
+            data = _unbase64(text[begin:position].translate(None, b"\r\n\t "))
+            if data is not None:
+                yield Blob(begin, position, data)
+            continue
         # What stands left of the sure text may be a piece of the run or a path before it: both are tried.
         for start in {begin, begin + (match.start() - begin) % 4, match.start()}:
             data = _unbase64(text[start:position])
@@ -176,14 +211,37 @@ def blobs(text: bytes) -> Iterator[Blob]:
         yield Blob(match.start(), position, binascii.unhexlify(text[match.start() : position]))
 
 
+def _lines(text: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """Where the whole of base64 in lines is, of which one stands at `start:end`; None for a single line."""
+    begin, stop = start, end
+    while (before := _BREAK_BEFORE.search(text[max(0, begin - 90) : begin])) is not None:
+        begin -= len(before.group())
+    first = stop - start
+    length = first if first >= _WRAPPED else 0
+    while length == first and text[stop - 1 : stop] != b"=":  # padding, or a shorter line, is the end
+        gap = _LINE_BREAK.match(text, stop)
+        run = _BASE64_RUN.match(text, gap.end()) if gap is not None else None
+        if run is None or len(run.group()) > first:
+            break
+        stop, length = run.end(), len(run.group())
+    return (begin, stop) if (begin, stop) != (start, end) else None
+
+
 def _unbase64(run: bytes) -> bytes | None:
     clean = run.replace(b"\\/", b"/").rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))
     if len(clean) % 4 == 1:
         clean = clean[:-1]
-    data = binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
-    if data[:2] == b"\x1f\x8b":
+    try:
+        data = binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
+    except binascii.Error:  # padding in the midst of it
+        return None
+    if data[:2] == b"\x1f\x8b" or data[:1] == b"x":
         try:
-            return zlib.decompressobj(31).decompress(data, _GUNZIP_LIMIT)
+            return zlib.decompressobj(47).decompress(data, _GUNZIP_LIMIT)
         except zlib.error:
-            return None
-    return data
+            return data if data[:1] == b"x" else None  # text may begin with an x
+    if data.startswith(packed.ZSTD):
+        inside = packed.unpack(data, _GUNZIP_LIMIT)
+        return None if inside is None else inside.text
+    codec = charsets.wide_codec(data, "")
+    return data if codec is None else charsets.decoded(data, codec)[0]

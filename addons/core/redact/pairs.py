@@ -44,8 +44,19 @@ _ATTRIBUTE = _compile(
     r"(?i:\b(?:name|key|id)=)\\*[\"']([A-Za-z0-9_.\-]{1,60})\\*[\"'][^<>\r\n\"']{0,60}(?i:\b(?:value|content)=)"
     r"\\*[\"']([^\"'\\]+)",
 )
+# As YAML and JSON in text have it: a name, and the value beside it.
+_NEIGHBOURS = _compile(
+    r"(?i:\b(?:name|key))\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?([A-Za-z0-9_.\-]{1,60})\\*[\"']?\s{0,40},?\s{0,40}"
+    r"(?:\\*[\"'])?(?i:value|content)\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?([^\s\"'\\,}]+)"
+)
 _MULTIPART = _compile(
     r"(?i:name=)\"([^\"\r\n]{1,60})\"[^\r\n]{0,200}\r?\n(?:[A-Za-z\-]+:[^\r\n]*\r?\n)*\r?\n([^\r\n]+)\r?\n"
+)
+_NAMED_VALUES = (
+    ((b"<",), _ELEMENT),
+    ((b"<",), _ATTRIBUTE),
+    ((b"alue", b"ontent"), _NEIGHBOURS),
+    ((b'name="',), _MULTIPART),
 )
 _NAME_LEFT = _compile(r"[A-Za-z0-9_.\-]*\z")
 _QUOTE = _compile(r"\\*[\"'`]")
@@ -70,13 +81,10 @@ def find_pairs(text: bytes) -> Iterator[Finding]:
         if is_dense(value) and looks_like_prose_secret(value):
             start = match.start(1)
             yield Finding(start, start + len(value), "prose", "password", value)
-    if b"<" in text:
-        for pattern in (_ELEMENT, _ATTRIBUTE):
+    for signs, pattern in _NAMED_VALUES:
+        if any(sign in text for sign in signs):
             for match in pattern.finditer(text):
                 yield from _judge(text, match.group(1), *match.span(2), near=True)
-    if b'name="' in text:
-        for match in _MULTIPART.finditer(text):
-            yield from _judge(text, match.group(1), *match.span(2), near=True)
 
 
 def looks_like_prose_secret(value: bytes) -> bool:
@@ -95,6 +103,10 @@ def _assignments(text: bytes) -> Iterator[Finding]:
         ]  # a slice: RE2's `\z` is the end of text, not of a range
         left = _NAME_LEFT.search(before)
         name_start = begin - (len(left.group()) if left is not None else 0)
+        if text.endswith(
+            b"[REDACTED:", 0, name_start
+        ):  # a mask: what follows it is not announced by its kind
+            continue
         name = _CLOSED.split(text[name_start:stop].rstrip(b"=:> \t\r\n"))[0]
         for finding in _assigned(text, name, stop, text[stop - 1 : stop]):
             done = finding.end

@@ -79,7 +79,7 @@ class Scanner:
                     yield Finding(start, end, detector.id, detector.kind, value)
 
     def _layers(self, text: bytes, work: Work, depth: int) -> Iterator[Finding]:
-        for undo in (layers.unpercent, layers.unbackslash, layers.unentity):
+        for undo in (layers.unpercent, layers.unbackslash, layers.unentity, layers.unstyle):
             layer = undo(text)
             if layer is not None:
                 yield from self.through(layer, work, depth)

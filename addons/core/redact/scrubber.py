@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import re2
 
-from addons.core.redact import binary, copies, jsonish, layers, structure
+from addons.core.redact import (
+    binary,
+    charsets,
+    cookies,
+    copies,
+    multipart,
+    packed,
+    parameters,
+    structure,
+    text_reading,
+)
+from addons.core.redact.announced import STEM
+from addons.core.redact.document import Document
 from addons.core.redact.findings import MAX_FINDINGS, Finding, TooComplex, Work, settle
-from addons.core.redact.gate import Hits
+from addons.core.redact.gate import EVERYWHERE
 from addons.core.redact.jsonish import Tree
 from addons.core.redact.mask import Masker
-from addons.core.redact.names import NameClass, can_be_password, can_be_secret, classify, looks_random
-from addons.core.redact.outline import clean_elements
+from addons.core.redact.names import NameClass, classify, looks_random
 from addons.core.redact.scan import MAX_LAYERS, Scanner, default_scanner
 
 _MAX_BODY = 64 * 1024 * 1024
@@ -23,22 +35,13 @@ _WORK_PER_BYTE = 24
 _MIN_WORK = 4 * 1024 * 1024
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
-_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-_SSE_DATA = re2.compile(rb"data: ?", options=_LATIN1)
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_NUMBER_STARTS = frozenset((b"-", *(b"%d" % digit for digit in range(10))))
-_JSON_STARTS = frozenset((b"{", b"[", b'"'))
-_PARAMETER = re2.compile(rb"(?:^|[?&;#])([^=&;?#\s]{1,200})=([^&;#\s]*)", options=_LATIN1)
-_DELTAS = frozenset((b"delta", b"text", b"content", b"partial_json", b"arguments", b"thinking", b"chunk"))
-_URL_NAMES = frozenset(
-    ("sig", "signature", "x-amz-signature", "x-goog-signature", "x-amz-security-token", "jwt", "api_key"),
-)
+_COST_OF_SEARCH = 200  # in bytes read: for one secret in one more part of a message
+_MAX_PACKED = 3  # bodies inside one another: a compressed file in a part of a multipart body is the second
+_NAME_LINE = re2.compile(STEM.encode() + rb"\n|(?i:\nlast_?4\n)", options=_LATIN1)
 _HEADERS = frozenset(
     (
         "authorization",
         "proxy-authorization",
-        "cookie",
-        "set-cookie",
         "dd-api-key",
         "dd-application-key",
         "x-amz-firehose-access-key",
@@ -48,6 +51,11 @@ _HEADERS = frozenset(
         "www-authenticate-token",
     ),
 )
+
+
+# Read also where the gate sees nothing in their bytes.
+_LOOKED_AT = ("multipart/", "x-www-form-urlencoded", "event-stream")
+_COOKIES = frozenset(("cookie", "set-cookie"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,7 @@ class Scrubber:
     def scrub_text(self, text: str) -> ScrubbedText:
         """Mask running text, or JSON as text. Lone surrogates stay. Raises `TooComplex`."""
         data = text.encode("utf-8", "surrogatepass")
-        done = self.scrub_body(data, None)
+        done = self._as_text(data, "", self._work(data))
         if not done.changed:
             return ScrubbedText(text, _NOTHING, changed=False)
         return ScrubbedText(done.data.decode("utf-8", "surrogatepass"), done.findings, changed=True)
@@ -95,8 +103,9 @@ class Scrubber:
     def is_clean(self, data: bytes, content_type: str | None) -> bool:
         """Tell at the gate's speed that `scrub_body` would change nothing; False where it has to look."""
         media = (content_type or "").lower()
-        looked_at = "msgpack" in media or "protobuf" in media or "utf-16" in media or "event-stream" in media
-        if looked_at or data[:2] in _UTF16 or len(data) > _MAX_BODY:
+        if len(data) > _MAX_BODY or any(kind in media for kind in _LOOKED_AT) or packed.may_be(data):
+            return False
+        if binary.form_of(data, media) is not None or charsets.wide_codec(data, media) is not None:
             return False
         return not self._scanner.gate.hits(data)
 
@@ -107,33 +116,48 @@ class Scrubber:
         MessagePack and protobuf string by string with lengths rewritten; all else is scanned as text.
         Raises `TooComplex` for what is too large, too deep or has too many layers to be read.
         """
+        return self._body(data, content_type or "", self._work(data), _MAX_PACKED)
+
+    @staticmethod
+    def _work(data: bytes) -> Work:
         if len(data) > _MAX_BODY:
             raise TooComplex(f"body is over {_MAX_BODY} bytes")
-        media = (content_type or "").lower()
-        work = Work(max(_MIN_WORK, len(data) * _WORK_PER_BYTE))
-        if "msgpack" in media or "protobuf" in media:
-            done = self._binary(data, work, protobuf="protobuf" in media)
-            if done.changed or data[:2] not in _UTF16:
-                return done
-            media = ""  # text under the wrong name: few binary bodies begin with a mark of UTF-16
-        if data[:2] in _UTF16 or "utf-16" in media:
-            return self._utf16(data, media)
-        hits = self._scanner.gate.hits(data)
-        if not hits and "event-stream" not in media:
-            return Scrubbed(data, _NOTHING, changed=False)
+        return Work(max(_MIN_WORK, len(data) * _WORK_PER_BYTE))
+
+    def _body(self, data: bytes, content_type: str, work: Work, depth: int) -> Scrubbed:
+        media = content_type.lower()
+        if "multipart/" in media and depth:
+            spans = {part.start: part for part in multipart.parts(data, content_type)}
+            if spans:
+                return self._multipart(data, list(spans.values()), work, depth - 1)
+        if depth and (inside := packed.unpack(data, _MAX_BODY)) is not None:
+            return self._packed(data, inside, media, work, depth - 1)
+        return self._as_binary(data, media, work, depth) or self._as_text(data, media, work)
+
+    def _as_binary(self, data: bytes, media: str, work: Work, depth: int) -> Scrubbed | None:
+        """Wide characters, MessagePack, protobuf; None for what may be plain text."""
+        form = binary.form_of(data, media)
+        done = self._binary(data, work, depth, form) if form is not None else None
+        codec = charsets.wide_codec(data, media)
+        if codec is None or (done is not None and done.changed):
+            return done
+        wide = self._wide(data, codec, media, work)
+        return wide if wide.changed else done
+
+    def _as_text(self, data: bytes, media: str, work: Work) -> Scrubbed:
         if "x-www-form-urlencoded" in media:
-            return self._apply(
-                data, settle([*self._parameters(data), *self._scanner.scan(data, work)], data), None
-            )
-        tree, found = self._structured(data, media, hits, work)
-        return self._apply(data, found, tree)
+            fields = parameters.find_inside(self._scanner, data, work, MAX_LAYERS - 1)
+            found = [*self._parameters(data), *fields, *self._scanner.scan(data, work)]
+            return self._apply(data, settle(found, data), None, work)
+        tree, found = text_reading.read(self._scanner, data, media, work)
+        return self._apply(data, found, tree, work)
 
     def scrub_url(self, path_and_query: str) -> ScrubbedText:
         """Mask a request target or whole URL: secrets in query values by name, in key paths, in userinfo, and
         under percent layers. Raises `TooComplex`.
         """
         data = path_and_query.encode("utf-8", "surrogatepass")
-        work = Work(max(_MIN_WORK, len(data) * _WORK_PER_BYTE))
+        work = self._work(data)
         done = self._apply(
             data, settle([*self._parameters(data), *self._scanner.scan(data, work)], data), None
         )
@@ -143,173 +167,181 @@ class Scrubber:
 
     def scrub_headers(
         self,
-        pairs: Sequence[tuple[bytes, bytes]],
+        fields: Sequence[tuple[bytes, bytes]],
         *,
         sensitive: Collection[str] = (),
     ) -> tuple[list[tuple[bytes, bytes]], Mapping[str, int]]:
         """Header fields in order. The value of a credential's field, and of those named in `sensitive` (any
-        case), is masked whole; the others are scanned. Raises `TooComplex`.
+        case), is masked whole, of cookies each value alone; the others are scanned. Raises `TooComplex`.
         """
         extra = {_plain(name) for name in sensitive}
         out: list[tuple[bytes, bytes]] = []
         findings: Counter[str] = Counter()
-        for name, value in pairs:
-            plain = _plain(name.decode("latin-1"))
-            kind = classify(plain)
-            if plain in _HEADERS or plain in extra or kind in (NameClass.PASSWORD, NameClass.SECRET):
-                masked = self._masker.mask(plain[:40], value).encode() if value.strip() else value
-                findings["header"] += masked != value
-                out.append((name, masked))
-                continue
-            work = Work(max(_MIN_WORK, len(value) * _WORK_PER_BYTE))
-            found = [*self._scanner.scan(value, work), *self._parameters(value)]
-            if kind is NameClass.WEAK and looks_random(value):
-                found.append(Finding(0, len(value), "header", "key", value))
-            done = self._apply(value, settle(found, value), None)
+        for name, value in fields:
+            done = self._header(_plain(name.decode("latin-1")), value, extra)
             findings.update(done.findings)
             out.append((name, done.data))
         return out, MappingProxyType({key: count for key, count in findings.items() if count})
 
-    def _utf16(self, data: bytes, media: str) -> Scrubbed:
-        codec = _UTF16.get(data[:2], "utf-16-be" if "utf-16be" in media else "utf-16-le")
-        text = data.decode(codec, "surrogatepass" if len(data) % 2 == 0 else "replace")
-        if text.encode(codec, "surrogatepass") != data:
-            return self._apply(
-                data, self._scanner.scan(data, Work(max(_MIN_WORK, len(data) * _WORK_PER_BYTE))), None
-            )
-        done = self.scrub_body(text.encode("utf-8", "surrogatepass"), media.replace("utf-16", ""))
+    def _header(self, name: str, value: bytes, sensitive: set[str]) -> Scrubbed:
+        kind = classify(name)
+        if name in _COOKIES and name not in sensitive:
+            places = cookies.values(value, is_set=name == "set-cookie")
+            found = [Finding(start, end, "header", "cookie", value[start:end]) for start, end in places]
+        elif name in _HEADERS or name in sensitive or kind in (NameClass.PASSWORD, NameClass.SECRET):
+            masked = self._masker.mask(name[:40], value).encode() if value.strip() else value
+            return Scrubbed(masked, {"header": 1} if masked != value else _NOTHING, changed=masked != value)
+        else:
+            found = [*self._scanner.scan(value, self._work(value)), *self._parameters(value)]
+            if kind is NameClass.WEAK and looks_random(value):
+                found.append(Finding(0, len(value), "header", "key", value))
+        return self._apply(value, settle(found, value), None)
+
+    def _wide(self, data: bytes, codec: str, media: str, work: Work) -> Scrubbed:
+        """Text in UTF-16 or UTF-32."""
+        try:
+            text, rest = charsets.decoded(data, codec)
+        except UnicodeDecodeError:
+            return Scrubbed(data, _NOTHING, changed=False)
+        tree, found = text_reading.read(self._scanner, text, media, work)
+        done = self._apply(text, found, tree, work)
         if not done.changed:
             return Scrubbed(data, _NOTHING, changed=False)
-        return Scrubbed(
-            done.data.decode("utf-8", "surrogatepass").encode(codec, "surrogatepass"),
-            done.findings,
-            changed=True,
+        return Scrubbed(charsets.encoded(done.data, codec) + rest, done.findings, changed=True)
+
+    def _packed(self, data: bytes, inside: packed.Packed, media: str, work: Work, depth: int) -> Scrubbed:
+        """A compressed file. What its head says beside (a file's name) goes where it holds a secret."""
+        done = self._body(inside.text, media if "multipart/" not in media else "", work, depth)
+        beside = self._scanner.scan(data, work)
+        if not done.changed and not beside:
+            return Scrubbed(data, _NOTHING, changed=False)
+        header = self._apply(inside.header, self._scanner.scan(inside.header, work), None, work).data
+        findings = Counter(finding.detector for finding in beside) + Counter(done.findings)
+        return Scrubbed(header + inside.packed(done.data), findings, changed=True)
+
+    def _multipart(self, data: bytes, parts: list[multipart.Part], work: Work, depth: int) -> Scrubbed:
+        """Part by part: by the name of its field, else by its own media type."""
+        findings: Counter[str] = Counter()
+        texts: list[bytes] = []
+        position = 0
+        for part in parts:
+            head, body = data[position : part.start], data[part.start : part.end]
+            position = part.end
+            kind = parameters.named(part.name, body.strip()) if self._scanner.by_name else None
+            if kind is not None:
+                found = [Finding(0, len(body), "parameter", kind, body.strip())]
+                done = self._apply(body, settle(found, body), None, work)
+            else:
+                done = self._body(body, part.media, work, depth)
+            names = self._apply(head, self._scanner.scan(head, work), None, work)  # of files, most of all
+            texts += (names.data, done.data)
+            findings.update(names.findings)
+            findings.update(done.findings)
+        if not findings:
+            return Scrubbed(data, _NOTHING, changed=False)
+        _bound(findings.total())
+        texts = [self._copies(text, work, findings) for text in [*texts, data[position:]]]
+        return Scrubbed(b"".join(texts), MappingProxyType(dict(findings)), changed=True)
+
+    def _copies(self, data: bytes, work: Work, findings: Counter[str]) -> bytes:
+        """Mask in one piece of a message what was found in another."""
+        if not work.secrets:
+            return data
+        work.spend(len(work.secrets) * (_COST_OF_SEARCH + len(data) // 64))
+        found = list(copies.find(data, list(work.secrets.values()), text_reading.tree_of(data)))
+        done = self._apply(data, settle(found, data), None, work)
+        findings.update(done.findings)
+        return done.data
+
+    def _parameters(self, data: bytes) -> Iterator[Finding]:
+        return parameters.find_named(data) if self._scanner.by_name else iter(())
+
+    def _binary(self, data: bytes, work: Work, depth: int, form: binary.Form) -> Scrubbed:
+        """String by string, and by what names them."""
+        document = binary.read(data, form)
+        if document is None:
+            return self._apply(data, self._scanner.scan(data, work), None, work)
+        work.spend(len(data))
+        if not self._may_hold(document):
+            return Scrubbed(data, _NOTHING, changed=False)
+        findings: Counter[str] = Counter()
+        texts: dict[int, bytes] = {}
+        found = structure.find(self._scanner, data, document.tree, EVERYWHERE, work, MAX_LAYERS - 1)
+        found += structure.find(self._scanner, data, document.by_index, EVERYWHERE, work, MAX_LAYERS - 1)
+        clean: set[bytes] = set()  # most strings of traces are there many times
+        for piece in document.pieces:
+            text = data[piece.start : piece.end] if piece.is_text else b""
+            if text in clean:
+                continue
+            if depth and (inside := packed.unpack(text, _MAX_BODY)) is not None:
+                done = self._packed(text, inside, "", work, depth - 1)
+                if done.changed:
+                    findings.update(done.findings)
+                    texts[piece.start] = done.data
+            elif there := self._scanner.scan(text, work):
+                found += [each.moved(each.start + piece.start, each.end + piece.start) for each in there]
+            else:
+                clean.add(text)
+        if found:
+            _bound(len(found) + findings.total())
+            work.secrets.update((finding.secret, finding) for finding in found)
+            found = settle([*found, *copies.find(data, list(work.secrets.values()), document.tree)], data)
+            findings.update(finding.detector for finding in found)
+            texts = self._strings(data, document, found) | texts
+        if not texts:
+            return Scrubbed(data, _NOTHING, changed=False)
+        return Scrubbed(document.rebuilt(texts), MappingProxyType(dict(findings)), changed=True)
+
+    def _may_hold(self, document: Document) -> bool:
+        """Whether a string, or one that names another, needs to be looked at: asked once, of all of them."""
+        texts = {document.data[piece.start : piece.end] for piece in document.pieces if piece.is_text}
+        lines = b"\n".join([b"", *texts, b""])
+        return (
+            bool(self._scanner.gate.hits(lines))
+            or (self._scanner.by_name and _NAME_LINE.search(lines) is not None)
+            or any(packed.may_be(text) for text in texts)
         )
 
-    def _structured(
-        self, data: bytes, media: str, hits: Hits, work: Work
-    ) -> tuple[Tree | None, list[Finding]]:
-        """By structure where the body has one: as a whole, else line by line, else as text."""
-        start = len(_BYTE_ORDER_MARK) if data.startswith(_BYTE_ORDER_MARK) else 0
-        first = data[start:].lstrip()[:1]
-        if first in _JSON_STARTS or ("json" in media and first in _NUMBER_STARTS):
-            tree = jsonish.read(data, start, skipped=clean_elements(data, start, hits))
-            if tree is not None:
-                work.spend(len(data))
-                return tree, settle(
-                    structure.find(self._scanner, data, tree, hits, work, MAX_LAYERS - 1), data
-                )
-        return None, settle(self._lines(data, hits, work, deltas="event-stream" in media), data)
+    def _strings(self, data: bytes, document: Document, found: list[Finding]) -> dict[int, bytes]:
+        """The strings of `document` that hold something, masked, by where they start."""
+        leaves = document.tree.leaves
+        starts = [leaf.start for leaf in leaves]
+        inside: dict[int, list[Finding]] = {}
+        for finding in found:
+            inside.setdefault(bisect_right(starts, finding.start) - 1, []).append(finding)
+        texts: dict[int, bytes] = {}
+        for index, there in inside.items():
+            start, end = leaves[index].start, leaves[index].end
+            moved = [each.moved(each.start - start, each.end - start) for each in there]
+            texts[start] = self._written(data[start:end], moved)
+        return texts
 
-    def _lines(self, data: bytes, hits: Hits, work: Work, *, deltas: bool) -> list[Finding]:
-        """Lines of JSON, with `data:` in front or not (server-sent events), between lines of text.
-
-        With `deltas` the pieces of one field in successive events are read as one text as well.
-        """
-        found: list[Finding] = []
-        whole = Tree()
-        text_start = position = 0
-        while position < len(data):
-            line_end = data.find(b"\n", position)
-            end = len(data) if line_end < 0 else line_end
-            prefix = _SSE_DATA.match(data[position : position + 6])
-            start = position + (prefix.end() if prefix is not None else 0)
-            is_json = data[start : start + 1] in _JSON_STARTS
-            if is_json and not deltas and _is_closed(data, start, end) and not hits.within(start, end + 1):
-                found += self._text(data, text_start, position, hits, work)
-                position = text_start = end + 1
-                continue
-            tree = jsonish.read(data, start, end) if is_json else None
-            if tree is not None:
-                found += self._text(data, text_start, position, hits, work)
-                work.spend(end - start)
-                found += structure.find(self._scanner, data, tree, hits, work, MAX_LAYERS - 1)
-                whole.leaves += tree.leaves
-                text_start = end
-            position = end + 1
-        found += self._text(data, text_start, len(data), hits, work)
-        for name in _DELTAS if deltas else ():
-            leaves = [leaf for leaf in whole.leaves if leaf.name == name and leaf.quoted and not leaf.is_key]
-            if len(leaves) > 1:
-                texts = [structure.text_of(data, leaf) for leaf in leaves]
-                found += structure.joined(self._scanner, leaves, texts)
-        return found
-
-    def _text(self, data: bytes, start: int, end: int, hits: Hits, work: Work) -> list[Finding]:
-        if end <= start or not hits.within(start, end):
-            return []
-        found = self._scanner.scan_text(data[start:end], work)
-        return [finding.moved(finding.start + start, finding.end + start) for finding in found]
-
-    def _parameters(self, data: bytes) -> list[Finding]:
-        """Values of a query or form under a sensitive name."""
-        found: list[Finding] = []
-        if not self._scanner.by_name:
-            return found
-        for match in _PARAMETER.finditer(data):
-            name = _decoded(match.group(1)).decode("latin-1")
-            value = _decoded(match.group(2))
-            kind = classify(name)
-            fits = (
-                (kind is NameClass.PASSWORD and can_be_password(value))
-                or (kind is NameClass.SECRET and can_be_secret(value))
-                or (kind is NameClass.WEAK and looks_random(value))
-            )
-            if fits or (name.lower() in _URL_NAMES and len(value) >= 16):  # noqa: PLR2004 - `sig=1` is none
-                start, end = match.span(2)
-                found.append(Finding(start, end, "parameter", kind.value if fits else "signature", value))
-        return found
-
-    def _binary(self, data: bytes, work: Work, *, protobuf: bool) -> Scrubbed:
-        findings: Counter[str] = Counter()
-        values: dict[bytes, str] = {}
-
-        def rewrite(name: bytes, text: bytes) -> bytes:
-            found = self._scanner.scan(text, work)
-            kind = classify(name.decode("latin-1")) if name and self._scanner.by_name else NameClass.NONE
-            if kind in (NameClass.PASSWORD, NameClass.SECRET) and can_be_secret(text):
-                found = settle([*found, Finding(0, len(text), f"key-{kind.value}", kind.value, text)], text)
-            for finding in found:
-                values[finding.secret] = finding.kind
-            done = self._apply(text, found, None)
-            findings.update(done.findings)
-            if findings.total() > MAX_FINDINGS:
-                raise TooComplex("the message has too many secrets to mask each")
-            return done.data
-
-        out = (binary.rewrite_protobuf if protobuf else binary.rewrite_msgpack)(data, rewrite)
-        if out is None:
-            return self._apply(data, self._scanner.scan(data, work), None)
-        if out == data:
-            return Scrubbed(data, _NOTHING, changed=False)
-        return Scrubbed(out, MappingProxyType(dict(findings)), changed=True)
-
-    def _apply(self, data: bytes, found: list[Finding], tree: Tree | None) -> Scrubbed:
+    def _apply(
+        self, data: bytes, found: list[Finding], tree: Tree | None, work: Work | None = None
+    ) -> Scrubbed:
         if not found:
             return Scrubbed(data, _NOTHING, changed=False)
-        if len(found) > MAX_FINDINGS:
-            raise TooComplex("the message has too many secrets to mask each")
+        _bound(len(found))
+        if work is not None:
+            work.secrets.update((finding.secret, finding) for finding in found)
         found = settle([*found, *copies.find(data, found, tree)], data)
+        counts = Counter(finding.detector for finding in found)
+        return Scrubbed(self._written(data, found), MappingProxyType(dict(counts)), changed=True)
+
+    def _written(self, data: bytes, found: list[Finding]) -> bytes:
         out: list[bytes] = []
         end = 0
         for finding in found:
             mask = self._masker.mask(finding.kind, finding.secret).encode()
             out += (data[end : finding.start], b'"' + mask + b'"' if finding.bare else mask)
             end = finding.end
-        out.append(data[end:])
-        counts = Counter(finding.detector for finding in found)
-        return Scrubbed(b"".join(out), MappingProxyType(dict(counts)), changed=True)
+        return b"".join([*out, data[end:]])
 
 
-def _is_closed(data: bytes, start: int, end: int) -> bool:
-    """Whether a line begins and ends as one object does: cheaper than to read it, where it holds nothing."""
-    return data[start : start + 1] == b"{" and data[max(start, end - 4) : end].rstrip(b" \t\r").endswith(b"}")
+def _bound(findings: int) -> None:
+    if findings > MAX_FINDINGS:
+        raise TooComplex("the message has too many secrets to mask each")
 
 
 def _plain(name: str) -> str:
     return name.strip().lower().replace("_", "-")
-
-
-def _decoded(text: bytes) -> bytes:
-    layer = layers.unpercent(text, plus=True)
-    return text.replace(b"+", b" ") if layer is None else layer.text

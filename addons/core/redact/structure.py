@@ -19,6 +19,7 @@ from addons.core.redact.names import (
     can_be_password,
     can_be_secret,
     classify,
+    count_digits,
     is_dense,
     looks_random,
 )
@@ -46,6 +47,11 @@ _SCHEME = re2.compile(
 )
 _ID_NAME = re2.compile(
     rb"(?i)(?:^|[_.\-a-z])(?:id|ids|offset|timestamp|ts|duration|count|time|nonce|seq|sequence|number|version|parent|hash|sha)$"
+)
+# What says something about a secret: `{"secret": {"secretName": …}}`.
+_DESCRIBES = re2.compile(
+    rb"(?i)(?:^|[_.\-a-z])(?:names?|ids?|refs?|types?|kind|path|version|namespace|arn|ur[il]|description|status"
+    rb"|provider|region|user|username|host|label|created|updated|_at|(?-i:[a-z]At))$"
 )
 _MAX_JOIN = 64 * 1024
 _MIN_NUMBER = 4
@@ -125,15 +131,13 @@ def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
         if leaf.is_key:
             continue
         kind = classify(name_of(leaf.name)) if leaf.name else NameClass.NONE
-        if kind is NameClass.NONE and not _in_container(leaf.frame, contained):
+        if kind is NameClass.NONE and (
+            _DESCRIBES.search(leaf.name) or not _in_container(leaf.frame, contained)
+        ):
             continue
         value = text_of(data, leaf)
         if not leaf.quoted:
-            if (
-                kind in (NameClass.PASSWORD, NameClass.SECRET)
-                and value.isdigit()
-                and len(value) >= _MIN_NUMBER
-            ):
+            if _number_fits(kind, value, leaf):
                 found[leaf.start] = Finding(
                     leaf.start, leaf.end, f"key-{kind.value}", kind.value, value, bare=True
                 )
@@ -151,6 +155,13 @@ def _fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
     if kind is NameClass.WEAK:
         return looks_random(value)
     return is_dense(value)
+
+
+def _number_fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
+    """A password or code as a number. `tokens` are counted, and have numbers."""
+    if kind is NameClass.SECRET:
+        return value.isdigit() and not leaf.name.lower().endswith(b"tokens")
+    return kind is NameClass.PASSWORD and count_digits(value) >= _MIN_NUMBER
 
 
 def _in_container(frame: Frame | None, known: dict[int, bool]) -> bool:

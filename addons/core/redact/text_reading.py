@@ -1,0 +1,104 @@
+"""Reads text for secrets by its structure: as JSON, as lines of it, as events, else as running text."""
+
+from __future__ import annotations
+
+import re2
+
+from addons.core.redact import events, jsonish, structure
+from addons.core.redact.findings import Finding, Work, settle
+from addons.core.redact.gate import Hits
+from addons.core.redact.jsonish import Tree
+from addons.core.redact.layers import Layer
+from addons.core.redact.outline import clean_elements
+from addons.core.redact.scan import MAX_LAYERS, Scanner
+
+_LATIN1 = re2.Options()
+_LATIN1.encoding = re2.Options.Encoding.LATIN1
+# What stands before JSON where it is one of many records (RFC 7464), or of an event.
+_BEFORE_JSON = re2.compile(rb"\x1e|data: ?", options=_LATIN1)
+# What keeps a browser from running JSON as a script.
+_UNRUNNABLE = re2.compile(rb"\)\]\}',?[ \t]*\r?\n?|(?:while\(1\)|for\(;;\));", options=_LATIN1)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NUMBER_STARTS = frozenset((b"-", *(b"%d" % digit for digit in range(10))))
+_JSON_STARTS = frozenset((b"{", b"[", b'"'))
+_DELTAS = frozenset((b"delta", b"text", b"content", b"partial_json", b"arguments", b"thinking", b"chunk"))
+
+
+def read(scanner: Scanner, data: bytes, media: str, work: Work) -> tuple[Tree | None, list[Finding]]:
+    """Find secrets in `data`; with the tree, where it is one JSON document. `media`: in lower case. Raises
+    `TooComplex`.
+    """
+    hits = scanner.gate.hits(data)
+    if not hits and "event-stream" not in media:
+        return None, []
+    start = len(_BYTE_ORDER_MARK) if data.startswith(_BYTE_ORDER_MARK) else 0
+    if (prefix := _UNRUNNABLE.match(data, start)) is not None:
+        start = prefix.end()
+    first = data[start : start + 64].lstrip()[:1] or data[start:].lstrip()[:1]
+    if first in _JSON_STARTS or ("json" in media and first in _NUMBER_STARTS):
+        tree = jsonish.read(data, start, skipped=clean_elements(data, start, hits))
+        if tree is not None:
+            work.spend(len(data))
+            return tree, settle(structure.find(scanner, data, tree, hits, work, MAX_LAYERS - 1), data)
+    return None, settle(_lines(scanner, data, hits, work, deltas="event-stream" in media), data)
+
+
+def tree_of(data: bytes) -> Tree | None:
+    return jsonish.read(data) if data.lstrip()[:1] in _JSON_STARTS else None
+
+
+def _lines(scanner: Scanner, data: bytes, hits: Hits, work: Work, *, deltas: bool) -> list[Finding]:
+    """Lines of JSON, with `data:` in front or not (server-sent events), between lines of text.
+
+    With `deltas` the pieces of one field in successive events are read as one text as well.
+    """
+    found: list[Finding] = []
+    whole = Tree()
+    text_start = position = 0
+    while position < len(data):
+        line_end = data.find(b"\n", position)
+        end = len(data) if line_end < 0 else line_end
+        prefix = _BEFORE_JSON.match(data[position : position + 6])
+        start = position + (prefix.end() if prefix is not None else 0)
+        is_json = data[start : start + 1] in _JSON_STARTS
+        if is_json and not deltas and _is_closed(data, start, end) and not hits.within(start, end + 1):
+            found += _text(scanner, data, text_start, position, hits, work)
+            position = text_start = end + 1
+            continue
+        tree = jsonish.read(data, start, end) if is_json else None
+        if tree is not None:
+            found += _text(scanner, data, text_start, position, hits, work)
+            work.spend(end - start)
+            found += structure.find(scanner, data, tree, hits, work, MAX_LAYERS - 1)
+            whole.leaves += tree.leaves
+            text_start = end
+        position = end + 1
+    found += _text(scanner, data, text_start, len(data), hits, work)
+    for layer in events.long_ones(data) if deltas else ():
+        found += _event(scanner, layer, work)
+    for name in _DELTAS if deltas else ():
+        leaves = [leaf for leaf in whole.leaves if leaf.name == name and leaf.quoted and not leaf.is_key]
+        if len(leaves) > 1:
+            texts = [structure.text_of(data, leaf) for leaf in leaves]
+            found += structure.joined(scanner, leaves, texts)
+    return found
+
+
+def _is_closed(data: bytes, start: int, end: int) -> bool:
+    """Whether a line begins and ends as one object does: cheaper than to read it, where it holds nothing."""
+    return data[start : start + 1] == b"{" and data[max(start, end - 4) : end].rstrip(b" \t\r").endswith(b"}")
+
+
+def _event(scanner: Scanner, layer: Layer, work: Work) -> list[Finding]:
+    """An event whose data stands on several lines, read as one."""
+    _, found = read(scanner, layer.text, "", work)
+    return [finding.moved(*layer.source_span(finding.start, finding.end)) for finding in found]
+
+
+def _text(  # noqa: PLR0913, PLR0917 - a piece of what is read
+    scanner: Scanner, data: bytes, start: int, end: int, hits: Hits, work: Work
+) -> list[Finding]:
+    if end <= start or not hits.within(start, end):
+        return []
+    found = scanner.scan_text(data[start:end], work)
+    return [finding.moved(finding.start + start, finding.end + start) for finding in found]
