@@ -146,7 +146,8 @@ class Scrubber:
             plain = _plain(name.decode("latin-1"))
             kind = classify(plain)
             if plain in _HEADERS or plain in extra or kind in (NameClass.PASSWORD, NameClass.SECRET):
-                masked = self._masker.mask(plain[:40], value).encode() if value.strip() else value
+                whole = Finding(0, len(value), "header", plain[:40], value)
+                masked = self._masker.mask_of(whole).encode() if value.strip() else value
                 findings["header"] += masked != value
                 out.append((name, masked))
                 continue
@@ -267,7 +268,7 @@ class Scrubber:
         out: list[bytes] = []
         end = 0
         for finding in found:
-            mask = self._masker.mask(finding.kind, finding.secret).encode()
+            mask = self._masker.mask_of(finding).encode()
             out += (data[end : finding.start], b'"' + mask + b'"' if finding.bare else mask)
             end = finding.end
         out.append(data[end:])
