@@ -38,10 +38,10 @@ def search_http(searcher: Searcher, data: bytes) -> Iterator[Section]:
     if request is not None:
         start, stop = request.span(1)
         target = searcher.url(lines[0][start:stop].decode("utf-8", "surrogateescape"))
-        yield Section("request line", target.within(lines[0][:start], lines[0][stop:], 0))
+        yield Section("request target", target.within(lines[0][:start], lines[0][stop:].rstrip(b"\r"), 0))
     else:
         text = lines[0].decode("utf-8", "surrogateescape")
-        yield Section("status line", searcher.text(text))
+        yield Section("status", searcher.text(text))
     fields: dict[bytes, bytes] = {}
     for number, line in enumerate(lines[1:], 1):
         name, colon, value = line.removesuffix(b"\r").partition(b":")

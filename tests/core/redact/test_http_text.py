@@ -49,7 +49,7 @@ def test_each_edit_is_where_it_says_and_lines_count_from_the_top(end: str) -> No
             found.append((section.name, spot.place.line))
             assert spot.mark.length == len(PASSWORD)
             assert section.searched.text[spot.start : spot.end].startswith(b"[REDACTED:")
-    assert found == [("request line", 1), ("header X-Auth-Token", 3), ("head", 4), ("body", 7)]
+    assert found == [("request target", 1), ("header X-Auth-Token", 3), ("head", 4), ("body", 7)]
 
 
 @given(st.binary(max_size=60), st.sampled_from([b"GET /x HTTP/1.1\n", b"HTTP/1.1 200 OK\r\n", b""]))
