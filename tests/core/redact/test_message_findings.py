@@ -164,3 +164,10 @@ def test_a_hunk_of_a_long_line_is_an_excerpt() -> None:
     shown = list(hunks(SEARCHER.body(body, "application/json")))
     assert len(shown) == 2
     assert max(len(piece.text) for hunk in shown for piece in hunk.before) <= 60
+
+
+def test_a_crowd_in_one_line_is_several_hunks_that_do_not_overlap() -> None:
+    body = " ".join(f"password=Zx81ab{number:02}" for number in range(20)).encode()
+    first, second = hunks(SEARCHER.body(body, "text/plain"))
+    assert (len(first.spots), len(second.spots)) == (16, 4)
+    assert not [piece for hunk in (first, second) for piece in hunk.before if "REDACTED" in piece.text]
