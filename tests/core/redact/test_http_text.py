@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.core.redact.http_text import is_http, search_http
@@ -52,6 +52,7 @@ def test_each_edit_is_where_it_says_and_lines_count_from_the_top(end: str) -> No
     assert found == [("request target", 1), ("header X-Auth-Token", 3), ("head", 4), ("body", 7)]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.sampled_from([b"GET /x HTTP/1.1\n", b"HTTP/1.1 200 OK\r\n", b""]))
 def test_any_bytes_are_read(rest: bytes, start: bytes) -> None:
     assert list(search_http(SEARCHER, start + rest))

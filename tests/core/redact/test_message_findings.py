@@ -9,7 +9,7 @@ from collections import Counter
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.core.redact.difference import Change, hunks
@@ -42,6 +42,7 @@ def masked(searched: Searched) -> bytes:
     return out + searched.text[end:]
 
 
+@settings(deadline=None)
 @given(values, st.sampled_from(["json", "indented", "ndjson", "sse", "text"]))
 def test_a_search_finds_what_masking_masks(value: object, form: str) -> None:
     text = json.dumps(value, indent=2 if form == "indented" else None)
@@ -53,6 +54,7 @@ def test_a_search_finds_what_masking_masks(value: object, form: str) -> None:
     assert Counter(spot.mark.detector for spot in searched.spots) == done.findings
 
 
+@settings(deadline=None)
 @given(values)
 def test_no_secret_shows_in_the_difference_or_in_a_place(value: object) -> None:
     body = f"first line\n{json.dumps(value)}\n".encode()

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.core.body import encode_body
@@ -45,6 +45,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 }
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(sorted(ENCODINGS)), max_size=3))
 def test_three_layers_of_encoding_hide_nothing(names: list[str]) -> None:
     text = f"{SECRET} it is"
