@@ -24,6 +24,7 @@ class _Ddgate(LazyGroup):
             "policy": "addons.cli.policy.command",
             "approvals": "addons.cli.approvals.command",
             "recordings": "addons.cli.recordings.command",
+            "redact": "addons.cli.redact.command",
             "sessions": "addons.cli.sessions",
             "config": "addons.cli.config",
             "witness": "addons.cli.witness",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hmac
+from typing import TYPE_CHECKING
 
 import re2
 
 from addons.core.redact.flex import base64_forms, flex, flex_char
+
+if TYPE_CHECKING:
+    from addons.core.redact.findings import Finding
 
 MASK_KEY = "mask"
 """Name of the installation's key of the masks: every process masks the same secret the same way."""
@@ -55,6 +59,10 @@ class Masker:
         if MASK.fullmatch(data):
             return data.decode("ascii")
         return f"[REDACTED:{kind}:{hmac.digest(self._key, data, 'sha256').hex()[:8]}]"
+
+    def mask_of(self, finding: Finding) -> str:
+        """Make the mask of what was found."""
+        return self.mask(finding.kind, finding.secret)
 
 
 def contains_mask(data: bytes) -> bool:

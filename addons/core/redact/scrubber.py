@@ -189,7 +189,8 @@ class Scrubber:
             places = cookies.values(value, is_set=name == "set-cookie")
             found = [Finding(start, end, "header", "cookie", value[start:end]) for start, end in places]
         elif name in _HEADERS or name in sensitive or kind in (NameClass.PASSWORD, NameClass.SECRET):
-            masked = self._masker.mask(name[:40], value).encode() if value.strip() else value
+            whole = Finding(0, len(value), "header", name[:40], value)
+            masked = self._masker.mask_of(whole).encode() if value.strip() else value
             return Scrubbed(masked, {"header": 1} if masked != value else _NOTHING, changed=masked != value)
         else:
             found = [*self._scanner.scan(value, self._work(value)), *self._parameters(value)]
@@ -332,7 +333,7 @@ class Scrubber:
         out: list[bytes] = []
         end = 0
         for finding in found:
-            mask = self._masker.mask(finding.kind, finding.secret).encode()
+            mask = self._masker.mask_of(finding).encode()
             out += (data[end : finding.start], b'"' + mask + b'"' if finding.bare else mask)
             end = finding.end
         return b"".join([*out, data[end:]])

@@ -1,0 +1,64 @@
+"""What the subcommands of `ddgate redact` share: the detectors they mask with, and a bar on long work."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from addons.core.redact.mask import MASK_KEY, Masker
+from addons.core.redact.message_findings import Searcher
+from addons.core.redact.scrubber import Scrubber
+from addons.store.state_dir import StateDir
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which detectors: those of personal data too, with `pii`."""
+
+    pii: bool
+
+    def with_pii(self, pii: bool) -> Chosen:  # noqa: FBT001 - the value that it takes
+        return replace(self, pii=pii)
+
+
+def scrubber_for(chosen: Chosen) -> Scrubber:
+    """Make the scrubber of what is stored, whose masks are of this run alone."""
+    return Scrubber(Masker(secrets.token_bytes(32)), pii=chosen.pii)
+
+
+def searcher_for(state: StateDir | None, chosen: Chosen) -> Searcher:
+    """Make what searches as `scrubber_for` masks. With the key of `state` its masks are those of the
+    recordings there. Raises StateDirUnusable.
+    """
+    has_key = state is not None and state.has_installation_key(MASK_KEY)
+    key = state.installation_key(MASK_KEY) if state is not None and has_key else secrets.token_bytes(32)
+    return Searcher(Masker(key), pii=chosen.pii)
+
+
+def existing(state: Path) -> StateDir | None:
+    """Give the state directory where there is one; none is made."""
+    return StateDir(state.absolute()) if state.is_dir() else None
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on the standard error output where a person watches; what is printed meanwhile goes above.
+    Gives what tells the bar how much is done.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=Console().is_terminal,  # else what is piped on would go to the terminal
+    ) as bar:
+        task = bar.add_task(what, total=total or None)
+        yield lambda done: bar.update(task, completed=done)
