@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from addons.core import config_sections, hosts
+from addons.core.blocklist import TokenLimits
 from addons.core.catalogue import Catalogue
 from addons.core.config import Config
 from addons.core.policy.policy_set import PolicySet
 from addons.core.redact.mask import MASK_KEY, Masker
 from addons.core.redact.message_masks import MessageMasks
+from addons.store import moment
 from addons.store.approvals import Approvals
+from addons.store.block_watch import BlockWatch
+from addons.store.blocks import Blocks
 from addons.store.certificates import Authority, ensure_authority
 from addons.store.config_file import LoadedConfig
 from addons.store.credentials import CredentialProblem, Credentials, CredentialSettings, SecretSource
@@ -51,6 +55,8 @@ class Runtime:
     limit_counters: LimitCounters
     approvals: Approvals
     process: ProcessLock
+    blocks: BlockWatch
+    token_limits: TokenLimits
 
     @property
     def gateway_url(self) -> str:
@@ -76,6 +82,7 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
     state = StateDir.open(state_path)
     key_sets = KeySets(_issuer_settings(config, base))
     masker = Masker(state.installation_key(MASK_KEY))
+    token_limits = _token_limits(config)
     return Runtime(
         config=config,
         base_dir=base,
@@ -103,6 +110,8 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
         limit_counters=LimitCounters.open(state),
         approvals=Approvals.open(state.audit_log),
         process=ProcessLock.take(state),
+        blocks=BlockWatch(Blocks(state.audit_log), token_limits, moment.now),
+        token_limits=token_limits,
     )
 
 
@@ -143,6 +152,14 @@ def _issuer_settings(config: Config, base: Path) -> list[IssuerSettings]:
         )
         for one in config.issuers
     ]
+
+
+def _token_limits(config: Config) -> TokenLimits:
+    """Those of the issuer that is trusted the longest: a revocation may be of any issuer's tokens."""
+    return TokenLimits(
+        max((one.max_lifetime for one in config.issuers), default=0.0),
+        max((one.leeway for one in config.issuers), default=0.0),
+    )
 
 
 def credential_check(credentials: Credentials) -> Callable[[], str | None]:
