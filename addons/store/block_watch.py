@@ -5,6 +5,7 @@ up anew many times a second by a thread that does nothing else.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ _log = logging.getLogger(__name__)
 INTERVAL = 0.1
 """Seconds between two looks: what one process puts on the list acts in the others within this."""
 
-_STALE = 3.0  # seconds without a look, after which nobody can tell any more what is in force
+_STALE = 1.0  # seconds after which a look tells nothing any more
+_PATIENCE = 0.25  # seconds that a request waits for a look that is under way
 _PACE = 1.0
+_ASLEEP_AFTER = 10.0  # seconds
 _ASLEEP = "nobody has looked for some time"
 
 
@@ -49,23 +52,35 @@ class BlockWatch:
         self._interval = interval
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._seen = _Seen(None, 0.0, _ASLEEP)
-        # The thread's own: what it read, and when that was right.
+        self._seen = _Seen(None, -math.inf, _ASLEEP)
+        self._looking = threading.Lock()  # guards what was read, and when that was right:
         self._counter: int | None = None
         self._version: int | None = None
         self._stored: Sequence[StoredBlock] = ()
 
     @property
     def current(self) -> Blocklist | None:
-        """None where it can't be told who is frozen or revoked; then nobody may pass. Costs no look."""
+        """None where it can't be told who is frozen or revoked; then nobody may pass.
+
+        It costs no look, unless the thread got no turn for a second on a busy machine.
+        """
+        seen = self._seen
+        if monotonic() - seen.at <= _STALE:
+            return seen.blocklist
+        if self._looking.acquire(timeout=_PATIENCE):
+            try:
+                if monotonic() - self._seen.at > _STALE:
+                    self._look()
+            finally:
+                self._looking.release()
         seen = self._seen
         return seen.blocklist if monotonic() - seen.at <= _STALE else None
 
     @property
     def problem(self) -> str | None:
-        """Why `current` is None."""
+        """For readiness: why nobody can pass. It costs no look."""
         seen = self._seen
-        return seen.problem or (None if self.current is not None else _ASLEEP)
+        return seen.problem or (None if monotonic() - seen.at <= _ASLEEP_AFTER else _ASLEEP)
 
     @property
     def has_ended(self) -> bool:
@@ -92,7 +107,11 @@ class BlockWatch:
         self._blocks.close()
 
     def look(self) -> None:
-        """Blocks for a moment. Not for use by two threads at once."""
+        """Blocks for a moment."""
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
         before = self._seen
         try:
             self._read()

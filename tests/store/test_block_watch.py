@@ -50,9 +50,11 @@ def is_stopped(watch: BlockWatch) -> bool:
     return watch.current.find(AGENT) is not None
 
 
-def test_nobody_knows_anything_before_the_first_look(watch: BlockWatch) -> None:
-    assert watch.current is None
+def test_before_the_first_look_whoever_asks_looks(watch: BlockWatch, store: Store) -> None:
+    store.do(PutBlock(stored(), BY))
     assert watch.problem
+    assert is_stopped(watch)
+    assert watch.problem is None
 
 
 def test_a_change_is_known_with_the_next_look_and_its_end_too(watch: BlockWatch, store: Store) -> None:
@@ -110,15 +112,23 @@ def test_a_log_that_is_gone_is_no_empty_list(watch: BlockWatch, store: Store, st
     assert watch.current is None
 
 
-def test_what_nobody_has_looked_at_for_a_while_is_not_relied_on(
-    watch: BlockWatch, monkeypatch: pytest.MonkeyPatch
+def test_what_nobody_has_looked_at_for_a_second_is_looked_at_anew(
+    watch: BlockWatch, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch.look()
-    assert watch.current is not None
+    store.do(PutBlock(stored(), BY))
+    assert not is_stopped(watch)
     later_on = monotonic() + 60
     monkeypatch.setattr("addons.store.block_watch.monotonic", lambda: later_on)
-    assert watch.current is None
     assert "looked" in (watch.problem or "")
+    assert is_stopped(watch)
+
+
+def test_a_look_that_comes_to_no_end_lets_nobody_pass(watch: BlockWatch) -> None:
+    """As on a disk that hangs."""
+    with watch._looking:
+        assert watch.current is None
+    assert not is_stopped(watch)
 
 
 def test_it_goes_on_by_itself_and_ends_when_it_is_told(watch: BlockWatch, store: Store) -> None:
@@ -127,8 +137,8 @@ def test_it_goes_on_by_itself_and_ends_when_it_is_told(watch: BlockWatch, store:
     store.do(PutBlock(stored(), BY))
     wait_until(lambda: is_stopped(watch), what="the freeze")
     watch.close()
-    store.do(lift())
-    assert is_stopped(watch)
+    assert watch._thread is not None
+    assert not watch._thread.is_alive()
 
 
 def test_everyone_frozen_is_a_warning(watch: BlockWatch, store: Store) -> None:
