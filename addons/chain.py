@@ -104,7 +104,9 @@ def stages(runtime: Runtime) -> Sequence[object]:
             {
                 "time limits": Keeper(runtime.state, runtime.journal, runtime.approvals, moment.now).run,
                 "the audit log": LogKeeper(runtime.state, runtime.journal, _retention(runtime)).run,
-                "freezes": BlockKeeper(runtime.blocks, runtime.journal, runtime.token_limits, moment.now).run,
+                "freezes": BlockKeeper(
+                    runtime.blocks, runtime.journal, runtime.config.token_limits, moment.now
+                ).run,
             },
             runtime.approvals,
             runtime.process,

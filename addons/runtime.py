@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from addons.core import config_sections, hosts
-from addons.core.blocklist import TokenLimits
 from addons.core.catalogue import Catalogue
 from addons.core.config import Config
 from addons.core.policy.policy_set import PolicySet
@@ -56,7 +55,6 @@ class Runtime:
     approvals: Approvals
     process: ProcessLock
     blocks: BlockWatch
-    token_limits: TokenLimits
 
     @property
     def gateway_url(self) -> str:
@@ -82,7 +80,6 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
     state = StateDir.open(state_path)
     key_sets = KeySets(_issuer_settings(config, base))
     masker = Masker(state.installation_key(MASK_KEY))
-    token_limits = _token_limits(config)
     return Runtime(
         config=config,
         base_dir=base,
@@ -110,8 +107,7 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
         limit_counters=LimitCounters.open(state),
         approvals=Approvals.open(state.audit_log),
         process=ProcessLock.take(state),
-        blocks=BlockWatch(Blocks(state.audit_log), token_limits, moment.now),
-        token_limits=token_limits,
+        blocks=BlockWatch(Blocks(state.audit_log), config.token_limits, moment.now),
     )
 
 
@@ -152,14 +148,6 @@ def _issuer_settings(config: Config, base: Path) -> list[IssuerSettings]:
         )
         for one in config.issuers
     ]
-
-
-def _token_limits(config: Config) -> TokenLimits:
-    """Those of the issuer that is trusted the longest: a revocation may be of any issuer's tokens."""
-    return TokenLimits(
-        max((one.max_lifetime for one in config.issuers), default=0.0),
-        max((one.leeway for one in config.issuers), default=0.0),
-    )
 
 
 def credential_check(credentials: Credentials) -> Callable[[], str | None]:
