@@ -42,7 +42,7 @@ from addons.store.moment import SLACK
 logger = logging.getLogger(__name__)
 
 _DEFAULT_CREDENTIAL = "default"
-_LOOK_AT_CLIENT = 0.25  # seconds between two looks whether the client of a held call is still there
+_LOOK_AGAIN = 0.25  # seconds between two looks whether the client of a held call is still there
 _OPEN = frozenset({State.PENDING, State.APPROVED, State.EXECUTING})  # something may still happen to the call
 _IN_THREAD = 256 * 1024  # larger bodies are hashed in a thread
 
@@ -81,8 +81,8 @@ class Surroundings:
 
     `draft` makes the approval that a new call asks for. `still_holds` looks whether what a person saw of the
     resource is so still. `decide_again` asks policy, `check_again` identity; `is_current` tells whether the
-    policy that was asked is still the one. `count` counts the call against limits. `process` is this one's
-    name.
+    policy that was asked is still the one; `check_blocked` refuses what is frozen or revoked. `count` counts
+    the call against limits. `process` is this one's name.
     """
 
     draft: Callable[[http.HTTPFlow, str], Awaitable[Stored | None]]
@@ -90,6 +90,7 @@ class Surroundings:
     decide_again: Callable[[http.HTTPFlow], Awaitable[bool]]
     count: Callable[[http.HTTPFlow], Awaitable[bool]]
     check_again: Callable[[http.HTTPFlow], None]
+    check_blocked: Callable[[http.HTTPFlow], bool]
     is_current: Callable[[Call], bool]
     is_draining: Callable[[], bool]
     process: str
@@ -247,8 +248,8 @@ class Approval:
                 left = deadline - monotonic()
                 if left <= 0 or self._around.is_draining():
                     return found
-                changed = await watched.changed(min(left, _LOOK_AT_CLIENT))
-                if call.refusal is not None:
+                changed = await watched.changed(min(left, _LOOK_AGAIN))
+                if call.refusal is not None or self._around.check_blocked(flow):
                     return None
                 if not flow.client_conn.connected:
                     refuse(flow, call, _GONE)

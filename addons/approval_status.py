@@ -37,7 +37,7 @@ _OWN = "/.ddgate"
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _WAIT = re.compile(r"wait=([0-9]{1,4})", re.ASCII)
 _WAITING_AT_ONCE = 32  # of one identity
-_LOOK_AT_CLIENT = 0.25  # seconds between two looks whether the client is still there
+_LOOK_AGAIN = 0.25  # seconds between two looks whether the client is still there, and may be
 _REASON = "taken back by the agent"
 _UNAVAILABLE = Refusal(
     503, Reason.APPROVALS_UNAVAILABLE, "approvals can't be read now", "try again; nothing has changed"
@@ -51,21 +51,25 @@ _METHODS = Refusal(
 
 
 class ApprovalStatus:
-    """`longest_wait` is in seconds; `is_draining` tells that the gateway is to stop."""
+    """`longest_wait` is in seconds; `is_draining` tells that the gateway is to stop; `check_blocked` refuses
+    who is frozen or revoked.
+    """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of one process
         self,
         approvals: Approvals,
         watch: ApprovalWatch,
         journal: Journal,
         longest_wait: float,
         is_draining: Callable[[], bool],
+        check_blocked: Callable[[http.HTTPFlow], bool],
     ) -> None:
         self._approvals = approvals
         self._watch = watch
         self._journal = journal
         self._longest_wait = longest_wait
         self._is_draining = is_draining
+        self._check_blocked = check_blocked
         self._waiting = Counter[tuple[str, str]]()
 
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -106,7 +110,8 @@ class ApprovalStatus:
                 self._waiting[whose] -= 1
                 if not self._waiting[whose]:
                     del self._waiting[whose]
-        answer_here(flow, call, Reason.GATEWAY_ANSWERED, status_response(found))
+        if call.refusal is None:
+            answer_here(flow, call, Reason.GATEWAY_ANSWERED, status_response(found))
 
     async def _own(self, approval_id: str, requester: Requester) -> Approval | None:
         """An approval of somebody else's is as unknown as none."""
@@ -140,4 +145,6 @@ class ApprovalStatus:
                     return found
                 if self._is_draining() or not flow.client_conn.connected:
                     return found
-                changed = await watched.changed(min(left, _LOOK_AT_CLIENT))
+                changed = await watched.changed(min(left, _LOOK_AGAIN))
+                if self._check_blocked(flow):
+                    return found

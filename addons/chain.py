@@ -28,7 +28,7 @@ from addons.core.start_problems import StartProblem
 from addons.credential import CredentialOnTheWire
 from addons.destination import Destination
 from addons.gate import DefaultDeny, Guard, Release
-from addons.identity import Identity
+from addons.identity import Identity, LastLook
 from addons.lifecycle import Lifecycle
 from addons.listener import Listener
 from addons.options_guard import OptionsGuard
@@ -40,6 +40,7 @@ from addons.runtime import Runtime, credential_check, prepare
 from addons.store import moment
 from addons.store.approval_keeper import Keeper
 from addons.store.approval_watch import ApprovalWatch
+from addons.store.block_watch import BlockKeeper, BlockWatch
 from addons.store.config_file import read_config
 from addons.store.datadog_get import DatadogGet, GetLimits
 from addons.store.decider import Decider
@@ -75,7 +76,7 @@ def stages(runtime: Runtime) -> Sequence[object]:
         counts=counts,
     )
     reload = _reload(runtime, policy, redaction, worker)
-    identity = Identity(runtime.tokens, config.identity.header)
+    identity = Identity(runtime.tokens, config.identity.header, runtime.blocks)
     watch = ApprovalWatch(runtime.approvals.data_version, runtime.approvals.states)
     approval = _approval(runtime, policy, redaction, identity, watch, lambda: lifecycle.is_draining)
     lifecycle = Lifecycle(
@@ -87,7 +88,7 @@ def stages(runtime: Runtime) -> Sequence[object]:
         key_sets=runtime.key_sets,
         state_dir=runtime.state.path,
         checks=_checks(runtime, guard, policy),
-        warnings=lambda: _warnings(policy, reload),
+        warnings=lambda: _warnings(policy, reload, runtime.blocks),
         policy_revision=lambda: policy.policy_set.revision if policy.policy_set is not None else "",
         counted=lambda: replace(counts.counted(), findings=redaction.counted()),
         holding=lambda: approval.holding,
@@ -104,6 +105,9 @@ def stages(runtime: Runtime) -> Sequence[object]:
             {
                 "time limits": Keeper(runtime.state, runtime.journal, runtime.approvals, moment.now).run,
                 "the audit log": LogKeeper(runtime.state, runtime.journal, _retention(runtime)).run,
+                "freezes": BlockKeeper(
+                    runtime.blocks, runtime.journal, runtime.config.token_limits, moment.now
+                ).run,
             },
             runtime.approvals,
             runtime.process,
@@ -116,6 +120,7 @@ def stages(runtime: Runtime) -> Sequence[object]:
             runtime.journal,
             config.approvals.longest_wait,
             lambda: lifecycle.is_draining,
+            identity.check_blocked,
         ),
         DecodedBody(config.limits.decoded_body),
         policy,
@@ -123,6 +128,7 @@ def stages(runtime: Runtime) -> Sequence[object]:
         CredentialOnTheWire(runtime.credentials, config.limits.decoded_body),
         redaction,
         Recorder(runtime.gateway_url),
+        LastLook(identity),
         audit,
         AnswerTimeout(config.upstream.timeout),
         Release(),
@@ -149,6 +155,7 @@ def _approval(  # noqa: PLR0913, PLR0917 - what it asks, as it asks it
         decide_again=policy.decide_again,
         count=policy.count_against_limits,
         check_again=identity.check_again,
+        check_blocked=identity.check_blocked,
         is_current=policy.is_current,
         is_draining=is_draining,
         process=runtime.process.name,
@@ -174,13 +181,17 @@ def _checks(runtime: Runtime, guard: OptionsGuard, policy: Policy) -> Mapping[st
         "policy": lambda: None if policy.policy_set is not None else "no policy is loaded",
         "credential": credential_check(runtime.credentials),
         "identity": lambda: _stale_issuers(runtime),
+        "blocklist": lambda: runtime.blocks.problem,
         "audit": lambda: str(runtime.journal.failure() or "") or None,
     }
 
 
-def _warnings(policy: Policy, reload: PolicyReload) -> Mapping[str, Sequence[str]]:
-    found = (*policy.warnings(), *reload.warnings)
-    return {"policy": found} if found else {}
+def _warnings(policy: Policy, reload: PolicyReload, blocks: BlockWatch) -> Mapping[str, Sequence[str]]:
+    found = {
+        "policy": (*policy.warnings(), *reload.warnings),
+        "identity": blocks.warnings(),
+    }
+    return {name: warnings for name, warnings in found.items() if warnings}
 
 
 def _target_reader(runtime: Runtime, audit: Audit) -> TargetReader:

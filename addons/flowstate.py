@@ -105,7 +105,8 @@ class Tunnel:
 class Call:
     """One CONNECT or one request on its way.
 
-    `body` is decoded, and masked once it is to be forwarded; `body_size` is that of what came, in bytes.
+    `proofs` is what each token says that the call relies on, its tunnel's included. `body` is decoded, and
+    masked once it is to be forwarded; `body_size` is that of what came, in bytes.
     `permits` and `clearances` collect the stages that let the request, and then the answer, pass;
     `head_passed` and `answer_head_passed` say that no stage failed over the head alone; `released`
     is set by the last addon alone, `head_sent` once the request's head was serialised for the upstream.
@@ -116,6 +117,7 @@ class Call:
     method: str
     in_tunnel: bool = False
     principal: Principal | None = None
+    proofs: tuple[Principal, ...] = ()
     host: DatadogHost | None = None
     target: Target | None = None
     operation: Operation | None = None

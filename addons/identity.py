@@ -1,18 +1,23 @@
-"""Who asks: the token of a CONNECT or of a request, verified on every request, and removed."""
+"""Who asks: the token of a CONNECT or of a request, verified on every request, and removed. Who is frozen, or
+comes with a token that is revoked, is refused, wherever the call is on its way.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from time import time
 
 from mitmproxy import http
 
 from addons import flowstate
 from addons.answers import refuse
+from addons.core.blocklist import Block, BlockKind, Named
 from addons.core.model import Principal, Reason, Refusal
 from addons.core.presented import Conflict, TokenProblem, UnverifiedToken, find_presented, reconcile
 from addons.core.token_checks import TokenRejected
 from addons.flowstate import Call, Stage
+from addons.store.block_watch import BlockWatch
 from addons.store.token_authority import IssuerUnavailable, TokenAuthority
 
 # An answer this close to the end of the tunnel's token asks the client to come back with a new tunnel, so
@@ -22,12 +27,39 @@ _KEY_HEADERS = ("dd-api-key", "dd_api_key")
 _INTENT_HEADER = "x-ddgate-intent"
 _MAX_INTENT = 500
 _HOW = "put a token of a configured issuer into HTTPS_PROXY, or run the agent under `ddgate run`"
+_ASK = "stop, and ask whoever runs this gateway; nothing was forwarded"
+_FROZEN = Refusal(
+    403, Reason.IDENTITY_FROZEN, "the identity of this call, or whom it acts for, is frozen", _ASK
+)
+_ALL_FROZEN = Refusal(403, Reason.IDENTITY_FROZEN, "the calls of everyone are frozen", _ASK)
+_REVOKED = Refusal(
+    401,
+    Reason.TOKEN_REVOKED,
+    "the token is revoked",
+    "get a new one; if that is refused as well, ask whoever runs this gateway",
+)
+_UNTOLD = Refusal(
+    503,
+    Reason.IDENTITY_UNAVAILABLE,
+    "it can't be told now whether this identity is frozen or its token revoked",
+    "try again; if it lasts, tell the gateway's operator. Nothing was forwarded",
+)
+_ENDS_CONNECTION = frozenset({Reason.IDENTITY_FROZEN, Reason.TOKEN_REVOKED})
 
 
 class Identity:
-    def __init__(self, authority: TokenAuthority, identity_header: str) -> None:
+    """`blocks` knows who is frozen or revoked, and is begun and ended with this stage."""
+
+    def __init__(self, authority: TokenAuthority, identity_header: str, blocks: BlockWatch) -> None:
         self._authority = authority
         self._header = identity_header.lower()
+        self._blocks = blocks
+
+    def running(self) -> None:
+        self._blocks.start()
+
+    def done(self) -> None:
+        self._blocks.close()
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         """A CONNECT without a token opens a tunnel in which every request needs its own."""
@@ -40,6 +72,9 @@ class Identity:
         if principals is None:
             return
         call.principal = principals[0] if principals else None
+        call.proofs = tuple(principals)
+        if self.check_blocked(flow):
+            return
         flowstate.open_tunnel(flow.client_conn).principal = call.principal
         call.permits.add(Stage.IDENTITY)
 
@@ -63,6 +98,7 @@ class Identity:
         if principals is None:
             return
         tunnel_principal = tunnel.principal if tunnel is not None else None
+        call.proofs = (*principals, tunnel_principal) if tunnel_principal is not None else tuple(principals)
         try:
             call.principal = reconcile(tunnel_principal, principals)
         except Conflict as conflict:
@@ -72,27 +108,51 @@ class Identity:
         if refusal is not None:
             refuse(flow, call, refusal)
             return
-        call.permits.add(Stage.IDENTITY)
+        if not self.check_blocked(flow):
+            call.permits.add(Stage.IDENTITY)
 
     def request(self, flow: http.HTTPFlow) -> None:
         """A body may take longer to come than its token lives."""
         self.check_again(flow)
 
     def check_again(self, flow: http.HTTPFlow) -> None:
-        """Refuses a call whose token has expired since, while its body came or a person thought about it."""
+        """Refuses a call whose token has expired since, while its body came or a person thought about it, or
+        that has been stopped.
+        """
         call = flowstate.call_of(flow)
         if call.refusal is None and Stage.IDENTITY in call.permits:
             refusal = _still_valid(call.principal, 401 if call.in_tunnel else 407)
             if refusal is not None:
                 refuse(flow, call, refusal)
+            else:
+                self.check_blocked(flow)
+
+    def check_blocked(self, flow: http.HTTPFlow) -> bool:
+        """Refuses a call of somebody who is frozen, or by a token that is revoked, and of anybody while that
+        can't be told. Gives whether it did.
+        """
+        call = flowstate.call_of(flow)
+        if not call.proofs:
+            return False
+        blocklist = self._blocks.current
+        if blocklist is None:
+            # Once people are asked for it, never a 5xx: clients repeat that blindly.
+            later = replace(_UNTOLD, status=429, retry_after=5.0)
+            refuse(flow, call, _UNTOLD if call.approval is None else later)
+            return True
+        found = [block for proof in call.proofs if (block := blocklist.find(proof)) is not None]
+        if found:
+            refuse(flow, call, _stopped_by(found, 401 if call.in_tunnel else 407))
+        return bool(found)
 
     def response(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
         tunnel = flowstate.tunnel_of(flow.client_conn)
         principal = tunnel.principal if tunnel is not None else None
-        if principal is None or principal.expires - time() > _RENEW_BEFORE:
+        stopped = call.refusal is not None and call.refusal.reason in _ENDS_CONNECTION
+        if not stopped and (principal is None or principal.expires - time() > _RENEW_BEFORE):
             return
-        answer = flowstate.call_of(flow).answer
-        for response in (answer, flow.response):
+        for response in (call.answer, flow.response):
             if response is not None:
                 response.headers["Connection"] = "close"
 
@@ -121,6 +181,26 @@ class Identity:
                 refuse(flow, call, Refusal(503, error.reason, error.message, error.remedy))
                 return None
         return principals
+
+
+class LastLook:
+    """Asks once more who the caller is, when all but the record is done: to look at the resource, or to wait
+    for others, may have taken long.
+    """
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        self._identity.check_again(flow)
+
+
+def _stopped_by(found: Sequence[Block], status: int) -> Refusal:
+    if any(block.named is Named.EVERYONE for block in found):
+        return _ALL_FROZEN
+    if any(block.kind is BlockKind.FREEZE for block in found):
+        return _FROZEN
+    return replace(_REVOKED, status=status)
 
 
 def _intent(unverified_values: Sequence[str]) -> str | None:

@@ -16,7 +16,10 @@ from addons.core.policy.policy_set import PolicySet
 from addons.core.redact.gate import use_databases
 from addons.core.redact.mask import MASK_KEY, Masker
 from addons.core.redact.message_masks import MessageMasks
+from addons.store import moment
 from addons.store.approvals import Approvals
+from addons.store.block_watch import BlockWatch
+from addons.store.blocks import Blocks
 from addons.store.certificates import Authority, ensure_authority
 from addons.store.config_file import LoadedConfig
 from addons.store.credentials import CredentialProblem, Credentials, CredentialSettings, SecretSource
@@ -53,6 +56,7 @@ class Runtime:
     limit_counters: LimitCounters
     approvals: Approvals
     process: ProcessLock
+    blocks: BlockWatch
 
     @property
     def gateway_url(self) -> str:
@@ -106,6 +110,7 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
         limit_counters=LimitCounters.open(state),
         approvals=Approvals.open(state.audit_log),
         process=ProcessLock.take(state),
+        blocks=BlockWatch(Blocks(state.audit_log), config.token_limits, moment.now),
     )
 
 

@@ -20,7 +20,7 @@ from addons.core.approvals.needs import Needs
 from addons.core.approvals.states import State
 from addons.core.approvals.voting import requester_of
 from addons.core.config_approvals import Approvals as Settings
-from addons.core.model import Effect, Reason
+from addons.core.model import Effect, Reason, Refusal
 from addons.core.policy.request import Decision
 from addons.core.request_target import normalise
 from addons.flowstate import Call, Stage
@@ -41,6 +41,7 @@ ASK = Decision(
     needs=NEEDS,
 )
 ALLOW = Decision(Effect.ALLOW, Reason.ALLOWED, True, "rule", ("rule",), "yes", "sha256:2")
+FROZEN = Refusal(403, Reason.IDENTITY_FROZEN, "frozen")
 ALICE = Person("https://people", "alice", frozenset({"leads"}), frozenset({"alice"}), "alice")
 
 
@@ -51,6 +52,7 @@ class Played:
     decision: Decision = ASK
     holds: bool = True
     draining: bool = False
+    frozen: bool = False
     drafts: int = 0
     then: Decision | None = None  # what policy says after somebody looked at the resource
     seen: list[str] = field(default_factory=list)
@@ -83,6 +85,11 @@ class Played:
         self.seen.append("looked")
         self.decision, self.then = self.then or self.decision, None
         return self.holds
+
+    def check_blocked(self, flow: http.HTTPFlow) -> bool:
+        if self.frozen:
+            refuse(flow, flowstate.call_of(flow), FROZEN)
+        return self.frozen
 
     def is_current(self, call: Call) -> bool:
         return call.decision is self.decision
@@ -128,6 +135,7 @@ async def make_place(tmp_path: Path) -> AsyncIterator[MakePlace]:
             still_holds=play.still_holds,
             decide_again=decide_again,
             check_again=lambda _flow: None,
+            check_blocked=play.check_blocked,
             is_current=play.is_current,
             count=play.count,
             is_draining=lambda: play.draining,
@@ -235,6 +243,21 @@ async def test_what_no_longer_holds_is_withdrawn_and_asked_for_anew(make_place: 
     assert found is not None
     assert (found.state, second == first) == (State.CANCELLED, False)
     assert call.grant is None
+
+
+async def test_a_freeze_ends_a_held_call_and_leaves_its_approval(make_place: MakePlace) -> None:
+    place = await make_place()
+    flow, call = asking()
+    held = asyncio.create_task(place.stage.request(flow))
+    approval = await place.pending()
+    place.played.frozen = True
+    async with asyncio.timeout(20):
+        await held
+    assert call.refusal is FROZEN
+    assert place.stage.holding == 0
+    found = place.approvals.get(approval)
+    assert found is not None
+    assert found.state is State.PENDING
 
 
 def _withdrawn(approval: str) -> Change[object]:

@@ -12,10 +12,12 @@ import pytest
 from mitmproxy import http
 from mitmproxy.connection import ConnectionState
 
+from addons import flowstate
+from addons.answers import refuse
 from addons.approval_status import ApprovalStatus
 from addons.core.approvals.states import State
 from addons.core.approvals.voting import requester_of
-from addons.core.model import Principal, Reason
+from addons.core.model import Principal, Reason, Refusal
 from addons.flowstate import Call, Stage
 from addons.store import moment
 from addons.store.approval_requests import Ask
@@ -38,11 +40,22 @@ class Place:
     approvals: Approvals
     watch: ApprovalWatch
     draining: bool = False
+    frozen: bool = False
 
     def __post_init__(self) -> None:
         self.stage = ApprovalStatus(
-            self.approvals, self.watch, self.journal, longest_wait=60.0, is_draining=lambda: self.draining
+            self.approvals,
+            self.watch,
+            self.journal,
+            longest_wait=60.0,
+            is_draining=lambda: self.draining,
+            check_blocked=self._check_blocked,
         )
+
+    def _check_blocked(self, flow: http.HTTPFlow) -> bool:
+        if self.frozen:
+            refuse(flow, flowstate.call_of(flow), Refusal(403, Reason.IDENTITY_FROZEN, "frozen"))
+        return self.frozen
 
     async def ask(self, digest: str, who: Principal = PRINCIPAL) -> str:
         wanted = approval(digest, by=requester_of(who))
@@ -123,6 +136,19 @@ async def test_who_has_waited_makes_room_also_by_leaving_and_by_a_drain(place: P
         await asyncio.gather(*tasks)
     assert {state_in(flow) for flow in staying} == {"pending"}
     assert not place.stage._waiting
+
+
+async def test_who_is_frozen_waits_no_longer(place: Place) -> None:
+    flow, call = asking(await place.ask("d1"), "?wait=60")
+    waiting = asyncio.create_task(place.stage.request(flow))
+    await place.waiting(1)
+    place.frozen = True
+    async with asyncio.timeout(LONG):
+        await waiting
+    assert call.refusal is not None
+    assert (call.refusal.status, call.refusal.reason) == (403, Reason.IDENTITY_FROZEN)
+    assert flow.response is not None
+    assert flow.response.status_code == 403
 
 
 async def test_a_wait_that_fails_makes_room_too(place: Place) -> None:

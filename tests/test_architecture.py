@@ -250,6 +250,7 @@ def test_the_order_of_the_chain(tmp_path: Path) -> None:
         "CredentialOnTheWire",
         "Redaction",
         "Recorder",
+        "LastLook",
         "Audit",
         "AnswerTimeout",
         "Release",

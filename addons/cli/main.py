@@ -28,6 +28,7 @@ class _Ddgate(LazyGroup):
             "sessions": "addons.cli.sessions",
             "config": "addons.cli.config",
             "witness": "addons.cli.witness",
+            **{name: f"addons.cli.blocking.{name}" for name in ("freeze", "unfreeze", "revoke")},
         }
     )
 

@@ -19,6 +19,7 @@ from addons.control.parts import ControlParts
 from addons.control.people import NotAPerson
 from addons.control.problems import Problem, ProblemError
 from addons.control.sessions import SessionsUnavailable
+from addons.store.log_problems import AuditLogUnusable
 
 HEARTBEAT = 10.0
 """Seconds; at each, the caller is asked for anew, so a stream ends when a login does."""
@@ -78,6 +79,6 @@ async def _stream(request: Request, parts: ControlParts, after: int | None) -> A
 async def _is_still_there(request: Request) -> bool:
     try:
         await caller_of(request)
-    except (NotAPerson, CrossSite, SessionsUnavailable):
+    except (NotAPerson, CrossSite, SessionsUnavailable, AuditLogUnusable):
         return False
     return True

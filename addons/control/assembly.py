@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from addons.control.blocked import Blocked
 from addons.control.changes import ChangeFeed
 from addons.control.id_tokens import IdTokens
 from addons.control.login import CALLBACK, LoginFlow, LoginSettings
@@ -24,6 +25,7 @@ from addons.core.redact.message_masks import MessageMasks
 from addons.store import moment
 from addons.store.approval_keeper import Keeper
 from addons.store.approvals import Approvals
+from addons.store.blocks import Blocks
 from addons.store.config_file import LoadedConfig
 from addons.store.credentials import SecretReader, SecretSource, text_secret
 from addons.store.journal import Journal, JournalLimits
@@ -46,6 +48,7 @@ class Control:
     key_sets: KeySets
     keeper: Keeper
     log_keeper: LogKeeper
+    blocked: Blocked
 
     def close(self) -> None:
         """Blocks until what is being written is written."""
@@ -53,6 +56,7 @@ class Control:
         self.parts.journal.close()
         self.parts.approvals.close()
         self.parts.sessions.close()
+        self.blocked.close()
 
 
 def assemble(
@@ -82,6 +86,7 @@ def assemble(
         journal = Journal.open(state, JournalLimits(segments=segments))
         undo.callback(journal.close)
         approvals = Approvals.open(state.audit_log)
+        blocked = Blocked(Blocks(state.audit_log), config.token_limits, now)
         agents = frozenset(issuer.audience for issuer in config.issuers)
         parts = ControlParts(
             config=config,
@@ -91,7 +96,7 @@ def assemble(
             journal=journal,
             approvals=approvals,
             sessions=sessions,
-            people=People(identity.tokens, sessions, public, agents, now),
+            people=People(identity.tokens, sessions, public, agents, now, blocked),
             login=identity.login,
             feed=ChangeFeed(approvals),
             public=public,
@@ -102,7 +107,7 @@ def assemble(
         )
         undo.pop_all()
     return Control(
-        parts, identity.key_sets, Keeper(state, journal, approvals, now), LogKeeper(state, journal)
+        parts, identity.key_sets, Keeper(state, journal, approvals, now), LogKeeper(state, journal), blocked
     )
 
 

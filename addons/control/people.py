@@ -11,10 +11,12 @@ from enum import StrEnum
 from starlette.requests import Request
 
 from addons.control import csrf
+from addons.control.blocked import Blocked
 from addons.control.public_url import PublicUrl
 from addons.control.sessions import Sessions
 from addons.core.approvals.approval import Person
 from addons.core.approvals.voting import person_of
+from addons.core.blocklist import BlockKind
 from addons.core.model import Principal
 from addons.core.token_checks import TokenCheck, TokenRejected
 from addons.store.moment import Moment
@@ -32,6 +34,8 @@ class WhoReason(StrEnum):
     DELEGATED_TOKEN = "delegated_token"  # noqa: S105 - as above
     LOGIN_NOT_CONFIGURED = "login_not_configured"
     ISSUER_UNAVAILABLE = "issuer_unavailable"
+    FROZEN = "identity_frozen"
+    REVOKED = "token_revoked"
 
 
 class NotAPerson(Exception):  # noqa: N818 - named after what is wrong, as the other refusals are
@@ -58,15 +62,17 @@ class People:
     for one of `foreign_audiences` too, those of agents, is none of a person's.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of one process
         self,
         tokens: TokenAuthority | None,
         sessions: Sessions,
         public: PublicUrl,
         foreign_audiences: frozenset[str],
         now: Callable[[], Moment],
+        blocked: Blocked,
     ) -> None:
         self._tokens = tokens
+        self._blocked = blocked
         self._sessions = sessions
         self._public = public
         self._foreign_audiences = foreign_audiences
@@ -76,7 +82,7 @@ class People:
         """The person who made it, by its bearer token, else by its cookie; one that changes something and
         comes by cookie is checked to come from our own pages.
 
-        Raises NotAPerson, CrossSite, SessionsUnavailable.
+        Raises NotAPerson, CrossSite, SessionsUnavailable, AuditLogUnusable.
         """
         values = request.headers.getlist("authorization")
         if values:
@@ -92,7 +98,7 @@ class People:
         return caller
 
     async def from_bearer(self, unverified_token: str) -> Caller:
-        """Raises NotAPerson."""
+        """Raises NotAPerson, AuditLogUnusable."""
         if self._tokens is None:
             raise NotAPerson(
                 WhoReason.LOGIN_NOT_CONFIGURED,
@@ -101,7 +107,7 @@ class People:
         try:
             principal = await self._tokens.authenticate(unverified_token)
             self._check_audience(principal)
-            return Caller(person_of(principal), principal.expires)
+            caller = Caller(person_of(principal), principal.expires)
         except TokenRejected as rejected:
             _log.warning("A token shown to control was refused: %s %s", rejected.check, rejected.about)
             expired = rejected.check is TokenCheck.EXPIRED
@@ -115,6 +121,17 @@ class People:
                 WhoReason.DELEGATED_TOKEN,
                 "the token lets somebody act for somebody else; a person decides with a token of their own",
             ) from None
+        await self._check_blocked(principal)
+        return caller
+
+    async def _check_blocked(self, principal: Principal) -> None:
+        """Raises NotAPerson, AuditLogUnusable."""
+        block = await asyncio.to_thread(self._blocked.find, principal)
+        if block is None:
+            return
+        if block.kind is BlockKind.FREEZE:
+            raise NotAPerson(WhoReason.FROZEN, "you are frozen here; ask whoever runs this installation")
+        raise NotAPerson(WhoReason.REVOKED, "your token or login is revoked; get a new one")
 
     def _check_audience(self, principal: Principal) -> None:
         """One that agents' gateways take too may come from an agent. Raises TokenRejected."""
@@ -124,10 +141,21 @@ class People:
             raise TokenRejected(TokenCheck.AUDIENCE)
 
     async def from_session(self, unverified_id: str) -> Caller | None:
-        """None where the cookie is no login (any more). Raises SessionsUnavailable."""
+        """None where the cookie is no login (any more).
+
+        Raises NotAPerson, SessionsUnavailable, AuditLogUnusable.
+        """
         if not unverified_id:
             return None
         session = await asyncio.to_thread(self._sessions.find, unverified_id, self._now())
         if session is None:
             return None
+        person = session.person
+        who = Principal(person.issuer, person.subject, person.groups, session.expires, issued=session.began)
+        try:
+            await self._check_blocked(who)
+        except NotAPerson as nobody:
+            if nobody.reason is WhoReason.REVOKED:
+                return None  # a new login is good
+            raise
         return Caller(session.person, session.expires, csrf.token_for(unverified_id))

@@ -73,8 +73,11 @@ def of_refused_vote(refused: VoteRefused) -> Problem:
 
 
 def of_caller(error: NotAPerson) -> Problem:
-    unavailable = error.reason is WhoReason.ISSUER_UNAVAILABLE
-    status = HTTPStatus.SERVICE_UNAVAILABLE if unavailable else HTTPStatus.UNAUTHORIZED
+    others = {
+        WhoReason.ISSUER_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+        WhoReason.FROZEN: HTTPStatus.FORBIDDEN,
+    }
+    status = others.get(error.reason, HTTPStatus.UNAUTHORIZED)
     return Problem(status, error.reason, error.text)
 
 

@@ -50,9 +50,10 @@ class SessionsUnavailable(Exception):  # noqa: N818 - named after what is wrong,
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One browser's login; `expires` is in seconds since the epoch."""
+    """One browser's login; `began` and `expires` are in seconds since the epoch."""
 
     person: Person
+    began: float
     expires: float
 
 
@@ -106,7 +107,7 @@ class Sessions:
         if row is None or Deadline(*row[1:]).is_over(at):
             return None
         person = _person(row[0])
-        return None if person is None else Session(person, row[2])
+        return None if person is None else Session(person, row[1], row[2])
 
     def end(self, unverified_id: str) -> None:
         with self._using() as connection:

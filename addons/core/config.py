@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from addons.core import hosts
+from addons.core.blocklist import TokenLimits
 from addons.core.config_approvals import Approvals, Control
 from addons.core.config_audit import Audit
 from addons.core.config_environment import with_environment
@@ -75,6 +76,13 @@ class Config(Section):
                 raise complaint(f"{taken[port]} and {name} use the same port, {port}", "give each its own")
             taken[port] = name
         return self
+
+    @property
+    def token_limits(self) -> TokenLimits:
+        """Those of whoever is trusted the longest, a person's login included: a revocation may be of any."""
+        login = self.control.login
+        lives = [one.max_lifetime for one in self.issuers] + ([login.session] if login is not None else [])
+        return TokenLimits(max(lives), max(one.leeway for one in self.issuers))
 
 
 def read_source(text: str, name: str, environment: Mapping[str, str]) -> Source:

@@ -45,6 +45,8 @@ class Reason(StrEnum):
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - as above
     CONFLICTING_IDENTITY = "conflicting_identity"
     IDENTITY_UNAVAILABLE = "identity_unavailable"
+    IDENTITY_FROZEN = "identity_frozen"
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - as above
     # destination
     UNKNOWN_HOST = "unknown_host"
     DESTINATION_MISMATCH = "destination_mismatch"
@@ -108,7 +110,8 @@ class Principal:
 
     With an `act` claim the principal is the outermost actor and `on_behalf_of` is the token's `sub`;
     `groups` are the actor's, never the subject's. `claims` holds the verified claims that policy may name.
-    `expires` is in seconds since the epoch.
+    `token_issuer` is who signed the token, where that may be another than the actor's `issuer`. `expires` and
+    `issued` (`iat`, where the token has one) are in seconds since the epoch.
     """
 
     issuer: str
@@ -120,6 +123,8 @@ class Principal:
     session: str | None = None
     token_id: str | None = None
     claims: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
+    token_issuer: str = ""
+    issued: float | None = None
 
     def is_same_actor(self, other: Principal) -> bool:
         return (self.issuer, self.subject) == (other.issuer, other.subject)

@@ -169,6 +169,10 @@ _KINDS: Mapping[str, _Kind] = {
         Activity.UPDATE,
         Verdict(Action.DENIED, Disposition.ERROR, Severity.MEDIUM, Status.FAILURE),
     ),
+    "frozen": _Kind("Identity frozen", Activity.UPDATE, _logged(Severity.MEDIUM)),
+    "unfrozen": _Kind("Identity unfrozen", Activity.UPDATE, _logged(Severity.MEDIUM)),
+    "revoked": _Kind("Tokens revoked", Activity.UPDATE, _logged(Severity.MEDIUM)),
+    "unrevoked": _Kind("Revocation ended", Activity.UPDATE, _logged(Severity.LOW)),
     "started": _Kind("Gateway started", Activity.OTHER, _logged()),
     "stopped": _Kind("Gateway stopped", Activity.OTHER, _logged()),
     "recording_recovered": _Kind("Recording recovered", Activity.OTHER, _logged(Severity.MEDIUM)),
@@ -203,6 +207,7 @@ _UNAUTHORIZED = frozenset(
     {
         *(Reason.NO_IDENTITY, Reason.BAD_TOKEN, Reason.TOKEN_EXPIRED, Reason.CONFLICTING_IDENTITY),
         *(Reason.IDENTITY_UNAVAILABLE, Reason.CREDENTIAL_OUT_OF_SCOPE, Reason.AMBIGUOUS_CREDENTIAL),
+        *(Reason.IDENTITY_FROZEN, Reason.TOKEN_REVOKED),
     }
 )
 _HELD = frozenset({Reason.APPROVAL_REQUIRED, Reason.APPROVAL_PENDING, Reason.APPROVAL_RUNNING})

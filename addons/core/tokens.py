@@ -222,6 +222,8 @@ def _principal(claims: Mapping[str, Json], trust: IssuerTrust, expires: float) -
             session=session,
             token_id=token_id,
             claims=MappingProxyType(dict(claims)),
+            token_issuer=trust.issuer,
+            issued=_time(claims, "iat"),
         )
     act = claims["act"]
     actors = _actors(act, trust)
@@ -237,6 +239,8 @@ def _principal(claims: Mapping[str, Json], trust: IssuerTrust, expires: float) -
         session=_session(act, trust) or session,
         token_id=token_id,
         claims=MappingProxyType({name: value for name, value in act.items() if name != "act"}),
+        token_issuer=trust.issuer,
+        issued=_time(claims, "iat"),
     )
 
 

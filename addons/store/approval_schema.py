@@ -4,14 +4,8 @@ records are one transaction. A log that was made before there were approvals get
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-
 from addons.core.approvals.states import LIVE, State
-
-VERSION = 1
-
-_PART = "approvals"
+from addons.store.schema_parts import SchemaPart
 
 _LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE))
 _IS_PENDING = f"state = '{State.PENDING}'"
@@ -19,7 +13,6 @@ _IS_PENDING = f"state = '{State.PENDING}'"
 # `version` is one ascending sequence over all approvals: whoever knows the last one finds what changed since.
 # `fixed` and `told` are JSON: what the request was, and what people said. The preview is apart for its size.
 _TABLES = (
-    "CREATE TABLE IF NOT EXISTS schema_parts (part TEXT PRIMARY KEY, version INTEGER NOT NULL)",
     """CREATE TABLE IF NOT EXISTS approvals (
         id TEXT PRIMARY KEY,
         version INTEGER NOT NULL,
@@ -110,36 +103,4 @@ _TABLES = (
     "CREATE INDEX IF NOT EXISTS deliveries_approval ON deliveries (approval, target, message)",
 )
 
-
-class NewerSchema(Exception):  # noqa: N818 - named after what is wrong, as the other refusals are
-    """A newer ddgate made the tables."""
-
-
-def ensure_schema(connection: sqlite3.Connection) -> None:
-    """Make the tables where they are missing, in one transaction; several processes may do so at once.
-
-    Raises `NewerSchema`, sqlite3.Error.
-    """
-    if not has_schema(connection):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in _TABLES:
-                connection.execute(statement)
-            connection.execute("INSERT OR IGNORE INTO schema_parts VALUES (?, ?)", (_PART, VERSION))
-            connection.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            raise
-    (version,) = connection.execute("SELECT version FROM schema_parts WHERE part = ?", (_PART,)).fetchone()
-    if version != VERSION:
-        raise NewerSchema(f"has approvals of version {version}; this ddgate uses {VERSION}")
-
-
-def has_schema(connection: sqlite3.Connection) -> bool:
-    """Whether the tables are there. Raises sqlite3.Error."""
-    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_parts'").fetchone()
-    return (
-        found is not None
-        and connection.execute("SELECT 1 FROM schema_parts WHERE part = ?", (_PART,)).fetchone() is not None
-    )
+APPROVALS = SchemaPart("approvals", 1, _TABLES)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
-import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +13,15 @@ from addons.store.approval_answers import KeptAnswer, read_answer
 from addons.store.approval_load import LOAD, Load
 from addons.store.approval_load import parameters as whose
 from addons.store.approval_rows import SELECT, SELECT_WITH_PREVIEW, ApprovalUnreadable, stored
-from addons.store.approval_schema import has_schema
+from addons.store.approval_schema import APPROVALS
 from addons.store.approval_standing import STANDING, parameters
 from addons.store.approval_table import rows
 from addons.store.audit_record import StoredRecord
-from addons.store.log_problems import AuditLogUnusable, explain
-from addons.store.log_schema import check_version
-from addons.store.sqlite_text import lenient_text, storable
+from addons.store.log_reader import LogReader
+from addons.store.sqlite_text import storable
 
 _log = logging.getLogger(__name__)
 
-_BUSY_SECONDS = 3.0
 _BUSY = ", ".join(f"'{state}'" for state in sorted(WAITING | {State.EXECUTING}))
 _AT_ONCE = 500  # ids a statement: SQLite bounds parameters
 
@@ -47,12 +43,7 @@ class Approvals:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()  # guards all below
-        self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
-        self._opened = 0
-        self._has_schema = False
+        self._log = LogReader(path, APPROVALS)
 
     @staticmethod
     def open(path: Path) -> Approvals:
@@ -60,8 +51,7 @@ class Approvals:
         return Approvals(path)
 
     def close(self) -> None:
-        with self._lock:
-            self._disconnect()
+        self._log.close()
 
     def get(self, approval: str, *, preview: bool = True) -> Approval | None:
         """Give one; its preview, which may be large, only if asked. Raises `ApprovalUnreadable`."""
@@ -157,7 +147,7 @@ class Approvals:
 
     def answer(self, approval: str, at: float | None = None) -> KeptAnswer | None:
         """Give the answer that is kept, unless it has expired at `at`."""
-        kept = self._look(None, lambda connection: read_answer(connection, approval))
+        kept = self._log.look(None, lambda connection: read_answer(connection, approval))
         return None if kept is not None and at is not None and kept.expires <= at else kept
 
     def reviews_due(self) -> Sequence[Approval]:
@@ -184,59 +174,12 @@ class Approvals:
 
     def data_version(self) -> int:
         """Give a number that is another one whenever anybody has committed anything since."""
-        return self._look(
-            self._opened << 32,
-            lambda connection: (
-                (self._opened << 32) + _number(connection.execute("PRAGMA data_version").fetchone()[0])
-            ),
-        )
+        return self._log.data_version()
 
     def _rows(
         self, sql: str, values: Sequence[object] | Mapping[str, object] = ()
     ) -> Sequence[dict[str, object]]:
-        return self._look([], lambda connection: rows(connection, sql, values))
-
-    def _look[T](self, nothing: T, look: Callable[[sqlite3.Connection], T]) -> T:
-        with self._lock:
-            try:
-                connection = self._connected()
-                return nothing if connection is None else look(connection)
-            except AuditLogUnusable:
-                self._disconnect()
-                raise
-            except (OSError, sqlite3.Error) as error:
-                self._disconnect()
-                raise explain(self._path, error) from None
-
-    def _connected(self) -> sqlite3.Connection | None:
-        """Give a connection to the file that is there now, if it has approvals."""
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            self._disconnect()
-            return None
-        if self._file != (found.st_dev, found.st_ino):
-            self._disconnect()
-        if self._connection is None:
-            connection = sqlite3.connect(
-                f"{self._path.absolute().as_uri()}?mode=ro",
-                uri=True,
-                timeout=_BUSY_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._connection, self._file = connection, (found.st_dev, found.st_ino)
-            self._opened += 1
-            connection.text_factory = lenient_text
-            check_version(self._path, connection)
-        self._has_schema = self._has_schema or has_schema(self._connection)
-        return self._connection if self._has_schema else None
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        self._file, self._has_schema = None, False
-        if connection is not None:
-            connection.close()
+        return self._log.look([], lambda connection: rows(connection, sql, values))
 
 
 def _readable(found: Sequence[dict[str, object]]) -> list[Approval]:

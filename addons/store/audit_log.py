@@ -17,13 +17,15 @@ from time import monotonic, sleep, time
 from addons.core.model import Risk
 from addons.core.transparency.merkle import leaf_hash
 from addons.store import newest_checkpoint
-from addons.store.approval_schema import NewerSchema, ensure_schema
+from addons.store.approval_schema import APPROVALS
 from addons.store.audit_record import AuditRecord, RecordKind, RecordRefused
+from addons.store.blocks import BLOCKLIST
 from addons.store.changes import Change, ChangeRefused, run
 from addons.store.log_keys import LogKeys
 from addons.store.log_problems import AuditLogUnusable, as_damage, explain
 from addons.store.log_schema import check_schema, check_version, empty_log
 from addons.store.log_tree import LogTree, TreeDamaged
+from addons.store.schema_parts import NewerSchema
 from addons.store.sqlite_text import lenient_text
 from addons.store.state_dir import StateDir, StateDirUnusable, create_private_file
 
@@ -39,6 +41,7 @@ _LANDMARKS = frozenset(
     {
         *(RecordKind.STARTED, RecordKind.STOPPED, RecordKind.LOG_BEGUN, RecordKind.KEY_CHANGED),
         *(RecordKind.PRUNED, RecordKind.APPROVAL_GLASS_BROKEN, RecordKind.POLICY_ACTIVATED),
+        *(RecordKind.FROZEN, RecordKind.UNFROZEN, RecordKind.REVOKED, RecordKind.UNREVOKED),
     }
 )
 
@@ -336,7 +339,8 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
             "Put the state directory on a local disk; if it is on one, restore the file from a backup.",
         )
     try:
-        ensure_schema(connection)
+        for part in (APPROVALS, BLOCKLIST):
+            part.ensure(connection)
     except NewerSchema as error:
         raise AuditLogUnusable(f"The audit log {path} {error}.", "Use the newest ddgate on it.") from None
     # WAL files appear with the first write; they must exist before their identity is noted.

@@ -1,4 +1,8 @@
-"""Follows an audit log that can't go on by a new one, whose first record names the old."""
+"""Follows an audit log that can't go on by a new one, whose first record names the old.
+
+Who was frozen, or had tokens revoked, stays so. Where that can't be read any more everyone is frozen, until a
+person has seen to it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,16 @@ import contextlib
 import hashlib
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from addons.core.blocklist import Block, BlockKind, Named
 from addons.core.model import Json
-from addons.store import newest_checkpoint
-from addons.store.audit_log import AuditLog
-from addons.store.audit_record import AuditRecord, RecordKind
+from addons.store import moment, newest_checkpoint
+from addons.store.audit_log import AuditLog, Wish, Written
+from addons.store.audit_record import AuditRecord, RecordKind, new_id
+from addons.store.blocks import Blocks, PutBlock, PutBlocksBack, StoredBlock
 from addons.store.log_keys import LogKeys
 from addons.store.log_problems import AuditLogUnusable, as_damage
 from addons.store.log_tree import TreeDamaged, read_head
@@ -22,9 +29,19 @@ from addons.store.state_dir import StateDir, create_private_file
 _BUSY_SECONDS = 5.0
 
 
-def begin_new_log(state: StateDir, why: str, by: Mapping[str, Json]) -> Path | None:
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """`aside` is where the old log is now; None where it is gone, and only its checkpoint is left. `froze`
+    says that everyone is frozen now.
+    """
+
+    aside: Path | None
+    froze: bool
+
+
+def begin_new_log(state: StateDir, why: str, by: Mapping[str, Json]) -> Begun:
     """Set the log aside and begin another, whose first record names the old one, its head, and the digest of
-    its file. Gives where the old one is now; None where it is gone, and only its checkpoint is left.
+    its file.
 
     If it breaks off half-way, no gateway starts, and it can be done again. Raises `AuditLogUnusable`: where a
     process still runs, where there was no log, or where the disk says no.
@@ -52,10 +69,34 @@ def begin_new_log(state: StateDir, why: str, by: Mapping[str, Json]) -> Path | N
         message=f"a new log follows {aside.name if aside else 'one that is gone'}: {why}",
         attributes={"previous": previous, "set_aside_before": earlier, "why": why, **by},
     )
+    blocks = _blocks_of(aside)
+    change = PutBlocksBack(blocks) if blocks is not None else PutBlock(_freeze_of_everyone(), {})
     fresh = AuditLog.open(log, busy_seconds=_BUSY_SECONDS, create=True, succeeds=True)
     with contextlib.closing(fresh):
-        fresh.append([[(record, record.encode())]])
-    return aside
+        (begun,) = fresh.append_with_changes([Wish([(record, record.encode())], change)])
+    if not isinstance(begun, Written):
+        raise AuditLogUnusable(f"The new audit log {log} can't be begun: {begun}.", "Do it again.")
+    return Begun(aside, froze=blocks is None)
+
+
+def _blocks_of(aside: Path | None) -> Sequence[StoredBlock] | None:
+    """The freezes and revocations of the old log; None where they can't be read."""
+    if aside is None:
+        return None
+    blocks = Blocks(aside)
+    try:
+        return blocks.all(before_there_were=())
+    except AuditLogUnusable:
+        return None
+    finally:
+        blocks.close()
+
+
+def _freeze_of_everyone() -> StoredBlock:
+    begun = moment.now()
+    why = "the freezes and revocations of the log before can't be read"
+    block = Block(new_id(), BlockKind.FREEZE, Named.EVERYONE, "", None, why, "ddgate", begun.wall)
+    return StoredBlock(block, begun, None)
 
 
 def _set_aside(log: Path, kept: bytes | None) -> tuple[Path, dict[str, Json]]:

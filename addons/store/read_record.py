@@ -32,8 +32,8 @@ def note_read(state: StateDir, command: str, asked: Mapping[str, Json], found: i
     nevertheless: a copy of the log must be readable, also where it can't be written.
     """
     try:
-        scrubbed = _scrubbed({name: value for name, value in asked.items() if value is not None}, state)
-        attributes: dict[str, Json] = {"command": command, "asked": scrubbed, "found": found, **person()}
+        typed = scrubbed({name: value for name, value in asked.items() if value is not None}, state)
+        attributes: dict[str, Json] = {"command": command, "asked": typed, "found": found, **person()}
         _append(
             state, AuditRecord(RecordKind.READ, time.time(), attributes=attributes, message=_said(command))
         )
@@ -77,7 +77,11 @@ def _name(number: int) -> str:
         return str(number)
 
 
-def _scrubbed(asked: Mapping[str, Json], state: StateDir) -> Json:
+def scrubbed(asked: Mapping[str, Json], state: StateDir) -> Json:
+    """What somebody typed, with what looks like a secret masked.
+
+    Raises `AuditLogUnusable`, `StateDirUnusable`.
+    """
     if not any(_texts(value) for value in asked.values()):
         return dict(asked)
     if not state.audit_log.exists():  # before a key is made beside what is no state directory

@@ -49,7 +49,9 @@ def fail(_connection: sqlite3.Connection) -> None:
 
 def put(state: StateDir) -> list[str]:
     with sqlite3.connect(state.audit_log) as connection:
-        found = connection.execute("SELECT part FROM schema_parts WHERE part != 'approvals' ORDER BY part")
+        found = connection.execute(
+            "SELECT part FROM schema_parts WHERE part NOT IN ('approvals', 'blocklist') ORDER BY part"
+        )
         parts = [part for (part,) in found]
     connection.close()
     return parts

@@ -176,13 +176,20 @@ def new_log(
     For a log that doesn't verify: a gateway doesn't start on one. Open approvals go with the old log.
     """
     try:
-        aside = begin_new_log(StateDir(state), because, person())
+        begun = begin_new_log(StateDir(state), because, person())
     except AuditLogUnusable as error:
         refuse(error.what, error.remedy)
-    if aside is None:
+    if begun.aside is None:
         sys.stdout.write("A new log follows one that is gone.\n")
     else:
-        sys.stdout.write(f"The old log is {aside}. Verify it: ddgate audit verify --log {aside}\n")
+        sys.stdout.write(
+            f"The old log is {begun.aside}. Verify it: ddgate audit verify --log {begun.aside}\n"
+        )
+    if begun.froze:
+        sys.stderr.write(
+            "Its freezes and revocations can't be read, so everyone is frozen. Freeze and revoke anew what "
+            "has to be, then: ddgate unfreeze --all\n"
+        )
 
 
 def _write(path: Path, text: str) -> None:
