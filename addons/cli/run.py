@@ -37,7 +37,7 @@ from addons.sidecar.upstreams import BadGatewayError, Gateway, find_upstreams, p
 app = typer.Typer()
 
 _OWN_FAILURE = 125  # as env(1) and timeout(1): not a status of the command
-_DEFAULT_GATEWAY = "http://127.0.0.1:8080"
+DEFAULT_GATEWAY = "http://127.0.0.1:8080"
 _DEFAULT_CLIENT = "demo-agent"
 
 CommandArgument = Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The command to run.")]
@@ -69,7 +69,7 @@ StrictOption = Annotated[
 @app.command(context_settings={"allow_interspersed_args": False})
 def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     command: CommandArgument,
-    gateway: GatewayOption = _DEFAULT_GATEWAY,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
     gateway_ca: GatewayCaOption = None,
     ca: CaOption = PROJECT_ROOT / "certs" / "ddgate-ca.pem",
     token_file: TokenFileOption = None,

@@ -77,8 +77,8 @@ class _SandboxSource:
 @dataclass(frozen=True, slots=True)
 class TokenChoice:
     """What the options say. `issuer` is the directory of the sandbox's, `audience` what its tokens are for
-    (None: the gateway), and `default_client` who asks there when nobody is named (None: nobody is). `workload` is the
-    place that gives a token of its own.
+    (None: the gateway), and `default_client` who asks there when nobody is named (None: nobody is).
+    `workload` is the place that gives a token of its own.
     """
 
     file: Path | None
@@ -92,7 +92,7 @@ class TokenChoice:
 
     def source(self, environment: Mapping[str, str]) -> TokenSource:
         """Raises NoTokenNamed."""
-        if len(self._named) > 1:
+        if self.count > 1:
             raise NoTokenNamed(
                 "give one of --token-file, --token-command, --token-env, --issuer and --as, not several"
             )
@@ -115,18 +115,19 @@ class TokenChoice:
     @property
     def is_explicit(self) -> bool:
         """Whether one of the options, or its variable, is given."""
-        return bool(self._named)
+        return self.count > 0
+
+    @property
+    def count(self) -> int:
+        """How many of them are."""
+        every = (self.file, self.command, self.variable, self.client_id, self.workload)
+        return sum(part is not None for part in every)
 
     @property
     def secret_variables(self) -> frozenset[str]:
         named = (self.variable,) if self.variable else ()
         workloads = self.workload.secret_variables if self.workload is not None else ()
         return frozenset((_TOKEN, _TOKEN_COMMAND, *named, *workloads))
-
-    @property
-    def _named(self) -> list[object]:
-        every = (self.file, self.command, self.variable, self.client_id, self.workload)
-        return [part for part in every if part is not None]
 
     @property
     def _sandbox_runs(self) -> bool:

@@ -16,10 +16,11 @@ SHIM_DIRECTORY = Path(__file__).parent / "shim"
 DUMMY_API_KEY = "0" * 32
 DUMMY_APP_KEY = "0" * 40
 
-_PROXIES = (
-    *("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"),
-    *("DD_PROXY_HTTPS", "DD_PROXY_HTTP"),  # the Agent
-)
+_HTTPS_PROXIES = ("HTTPS_PROXY", "https_proxy", "DD_PROXY_HTTPS")  # the last is the Agent's
+_HTTP_PROXIES = ("HTTP_PROXY", "http_proxy", "DD_PROXY_HTTP")
+SHIM_PROXY = "DDGATE_RUN_PROXY"
+PROXIES_WITH_LOGIN = (*_HTTPS_PROXIES, SHIM_PROXY)
+"""What holds the proxy URL where that is the gateway's own."""
 _NO_PROXIES = ("NO_PROXY", "no_proxy", "DD_PROXY_NO_PROXY")
 _OTHER_BUNDLES = ("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",)  # OpenTelemetry over gRPC
 _KEYS = ("DD_API_KEY", "DD_APP_KEY", "DD_APPLICATION_KEY", "DATADOG_API_KEY", "DATADOG_APP_KEY")
@@ -30,12 +31,14 @@ class Pointers:
     """What the child is pointed at.
 
     `proxy_url` holds the run's secret; `secret_variables` are the caller's variables that held a token.
+    `reaches_all` is whether that proxy leads to hosts other than Datadog's too.
     """
 
     proxy_url: str = field(repr=False)
     bundle: Path
     secret_variables: Collection[str] = ()
     shim: Path = SHIM_DIRECTORY
+    reaches_all: bool = True
 
 
 def child_environment(
@@ -45,7 +48,9 @@ def child_environment(
     child = {name: value for name, value in parent.items() if name not in pointers.secret_variables}
     _replace_keys(child, warn)
     _drop_exemptions(child, warn)
-    child.update(dict.fromkeys(_PROXIES, pointers.proxy_url))
+    child.update(dict.fromkeys(_HTTPS_PROXIES, pointers.proxy_url))
+    if pointers.reaches_all:
+        child.update(dict.fromkeys(_HTTP_PROXIES, pointers.proxy_url))
     for name in ("ALL_PROXY", "all_proxy"):
         # Clients ask it for ws:// and wss:// too: as it was, those would go around.
         if name in child:
@@ -55,7 +60,7 @@ def child_environment(
     child["NODE_USE_ENV_PROXY"] = "1"
     child["PYTHONPATH"] = _first_on_path(str(pointers.shim), parent.get("PYTHONPATH", ""))
     # The shim's own copy: a program that clears its proxy variables doesn't mean Datadog's clients by that.
-    child["DDGATE_RUN_PROXY"] = pointers.proxy_url
+    child[SHIM_PROXY] = pointers.proxy_url
     child["DDGATE_RUN_CA"] = bundle
     return child
 

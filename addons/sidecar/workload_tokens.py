@@ -75,7 +75,8 @@ class GitHubSource:
         if not self.url or not self.token:
             name = GITHUB_TOKEN if self.url else GITHUB_URL
             raise TokenError(
-                f"{name} isn't set: this is no GitHub Actions job, or one without `permissions: id-token: write`"
+                f"{name} isn't set: this is no GitHub Actions job, or one without "
+                "`permissions: id-token: write`"
             )
         what = f"GitHub's token endpoint ({GITHUB_URL})"
         parts = _split(self.url)
@@ -105,8 +106,8 @@ class GitLabSource:
     async def fetch(self) -> str:
         if not self.value.strip():
             raise TokenError(
-                f"{GITLAB_VARIABLE} is empty; add `id_tokens: {{{GITLAB_VARIABLE}: {{aud: {self.audience}}}}}` "
-                "to the job in .gitlab-ci.yml"
+                f"{GITLAB_VARIABLE} is empty; add to the job in .gitlab-ci.yml "
+                f"`id_tokens: {{{GITLAB_VARIABLE}: {{aud: {self.audience}}}}}`"
             )
         return await EnvironmentSource(GITLAB_VARIABLE, self.value).fetch()
 
@@ -135,7 +136,7 @@ class ProjectedSource:
 
 @dataclass(frozen=True, slots=True)
 class GoogleSource:
-    """The metadata server of a Google virtual machine, Cloud Run service or GKE pod; `host` may have a port."""
+    """The metadata server of a virtual machine, Cloud Run service or GKE pod; `host` may have a port."""
 
     host: str
     audience: str
@@ -146,7 +147,7 @@ class GoogleSource:
         url = f"http://{self.host}{_GOOGLE_PATH}?{query}"
         what = f"Google's metadata server ({self.host})"
         try:
-            request = urllib.request.Request(url, headers={"Metadata-Flavor": "Google"})  # noqa: S310 - http, as documented
+            request = urllib.request.Request(url, headers={"Metadata-Flavor": "Google"})
         except ValueError:
             raise TokenError(f"{GOOGLE_HOST} isn't the name of a host") from None
         # It is a neighbour: a proxy can't reach it.
@@ -166,16 +167,16 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 async def _ask(
-    opener: urllib.request.OpenerDirector, request: urllib.request.Request, what: str, timeout: float
+    opener: urllib.request.OpenerDirector, request: urllib.request.Request, what: str, seconds: float
 ) -> bytes:
-    """Fetch a short body; `timeout` in seconds, `what` names who is asked. Raises TokenError."""
+    """Fetch a short body; `what` names who is asked. Raises TokenError."""
 
     def ask() -> bytes:
-        with opener.open(request, timeout=timeout) as answer:
+        with opener.open(request, timeout=seconds) as answer:
             return bytes(answer.read(_MAX_BYTES + 1))
 
     try:
-        async with asyncio.timeout(2 * timeout):
+        async with asyncio.timeout(2 * seconds):
             data = await asyncio.to_thread(ask)
     except TimeoutError:
         raise TokenError(f"{what} didn't answer in time") from None

@@ -50,8 +50,9 @@ async def test_a_failing_endpoint_is_told_by_what_failed_and_nothing_it_said(
     status: int, body: bytes, expected: str
 ) -> None:
     with Endpoint(lambda: (status, body)).running() as endpoint:
+        source = workload_source(Workload.GITHUB, "ddgate", endpoint.github)
         with pytest.raises(TokenError, match=expected) as caught:
-            await workload_source(Workload.GITHUB, "ddgate", endpoint.github).fetch()
+            await source.fetch()
     assert "SECRET" not in str(caught.value)
     assert REQUEST_TOKEN not in str(caught.value)
 
@@ -60,8 +61,9 @@ async def test_the_jobs_own_token_is_not_taken_to_where_a_redirect_leads() -> No
     with Endpoint(lambda: as_github("a.b.c")).running() as other:
         away = f"http://{other.authority}/"
         with Endpoint(lambda: (302, b""), location=away).running() as endpoint:
+            source = workload_source(Workload.GITHUB, "ddgate", endpoint.github)
             with pytest.raises(TokenError, match="status 302"):
-                await workload_source(Workload.GITHUB, "ddgate", endpoint.github).fetch()
+                await source.fetch()
     assert other.asked == []
 
 
@@ -128,7 +130,9 @@ def test_kubernetes_own_token_is_never_the_one() -> None:
 
 
 async def test_gitlabs_variable_is_taken_and_its_absence_explained() -> None:
-    assert await workload_source(Workload.GITLAB, "ddgate", {"DDGATE_ID_TOKEN": " a.b.c\n"}).fetch() == "a.b.c"
+    assert (
+        await workload_source(Workload.GITLAB, "ddgate", {"DDGATE_ID_TOKEN": " a.b.c\n"}).fetch() == "a.b.c"
+    )
     with pytest.raises(TokenError, match=r"id_tokens: \{DDGATE_ID_TOKEN: \{aud: mine\}\}"):
         await workload_source(Workload.GITLAB, "mine", {}).fetch()
 

@@ -1,4 +1,4 @@
-"""A stand-in for the endpoints that give tokens to workloads: answers as told, and remembers what was asked."""
+"""A stand-in for the endpoints that give tokens to workloads: answers as told, remembers what was asked."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class Endpoint:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                endpoint.asked.append((self.path, {name.lower(): text for name, text in self.headers.items()}))
+                endpoint.asked.append(
+                    (self.path, {name.lower(): text for name, text in self.headers.items()})
+                )
                 status, body = endpoint.answer()
                 self.send_response(status)
                 if endpoint.location is not None:
