@@ -11,6 +11,8 @@ from addons.sidecar import no_proxy
 from addons.sidecar.ca_bundle import CALLERS_BUNDLES
 
 SHIM_DIRECTORY = Path(__file__).parent / "shim"
+PYTHON_SHIM, NODE_SHIM = "sitecustomize.py", "follow_proxy.cjs"
+"""What an agent's interpreter loads first, in that directory."""
 
 # datadogpy and datadog-ci refuse to start without keys, and some look at the form. Zeros are nobody's.
 DUMMY_API_KEY = "0" * 32
@@ -59,6 +61,8 @@ def child_environment(
     child.update(dict.fromkeys((*CALLERS_BUNDLES, *_OTHER_BUNDLES), bundle))
     child["NODE_USE_ENV_PROXY"] = "1"
     child["PYTHONPATH"] = _first_on_path(str(pointers.shim), parent.get("PYTHONPATH", ""))
+    node_shim = str(pointers.shim / NODE_SHIM)
+    child["NODE_OPTIONS"] = _first_required(node_shim, parent.get("NODE_OPTIONS", ""))
     # The shim's own copy: a program that clears its proxy variables doesn't mean Datadog's clients by that.
     child[SHIM_PROXY] = pointers.proxy_url
     child["DDGATE_RUN_CA"] = bundle
@@ -89,6 +93,15 @@ def _drop_exemptions(child: dict[str, str], warn: Callable[[str], None]) -> None
             child[name] = (" " if name == "DD_PROXY_NO_PROXY" else ",").join(kept)
         else:
             del child[name]
+
+
+def _first_required(file: str, options: str) -> str:
+    if any(character in file for character in ' "\\'):
+        # Within double quotes Node takes a backslash to stand for the character after it.
+        escaped = file.replace("\\", "\\\\").replace('"', '\\"')
+        file = f'"{escaped}"'
+    first = f"--require={file}"
+    return options if first in options else f"{first} {options}".rstrip()
 
 
 def _first_on_path(first: str, path: str) -> str:

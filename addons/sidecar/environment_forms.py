@@ -14,7 +14,14 @@ from pathlib import Path
 
 import yaml
 
-from addons.sidecar.environment import PROXIES_WITH_LOGIN, SHIM_DIRECTORY, Pointers, child_environment
+from addons.sidecar.environment import (
+    NODE_SHIM,
+    PROXIES_WITH_LOGIN,
+    PYTHON_SHIM,
+    SHIM_DIRECTORY,
+    Pointers,
+    child_environment,
+)
 from addons.sidecar.upstreams import Gateway
 from addons.sidecar.workload_tokens import (
     GITHUB_TOKEN,
@@ -85,10 +92,10 @@ def for_dockerfile(reached: Reached) -> str:
     return "\n".join(
         (
             f"# {_ONLY_DATADOG}",
-            f"# Into the build context: {', '.join(names)}, and shim/sitecustomize.py of addons/sidecar.",
+            f"# Into the build context: {', '.join(names)}, and shim/ out of addons/sidecar.",
             f"# At each start, a token that outlives the run: -v ./token:{_IMAGE_TOKEN_FILE}:ro",
             f"COPY {' '.join(names)} {_HOME}/",
-            f"COPY shim/sitecustomize.py {_HOME}/shim/sitecustomize.py",
+            f"COPY shim/{PYTHON_SHIM} shim/{NODE_SHIM} {_HOME}/shim/",
             f"RUN cat {_SYSTEM_BUNDLE} {copied} > {_HOME}/ca-bundle.pem",
             "ENV " + " \\\n    ".join(fixed),
             f"ENTRYPOINT {start}",
@@ -101,10 +108,11 @@ def for_dockerfile(reached: Reached) -> str:
 def for_kubernetes(reached: Reached, audience: str) -> str:
     """What the `spec` of an agent's pod needs, as YAML; the token is a projected one."""
     names = [path.name for path in reached.cas]
-    sources = " ".join(f"--from-file={name}" for name in names)
+    shims = (f"shim/{name}" for name in (PYTHON_SHIM, NODE_SHIM))
+    sources = " ".join(f"--from-file={name}" for name in (*names, *shims))
     head = (
         f"# {_ONLY_DATADOG}",
-        f"# kubectl create configmap ddgate {sources} --from-file=shim/sitecustomize.py",
+        f"# With shim/ out of addons/sidecar: kubectl create configmap ddgate {sources}",
         "# The token is read once, at the start; an agent that outlives it needs `ddgate run` in its image.",
     )
     given = {"name": "ddgate", "configMap": {"name": "ddgate"}}

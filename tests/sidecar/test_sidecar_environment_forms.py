@@ -119,8 +119,8 @@ def assert_complete(fixed: dict[str, str], given_at_start: dict[str, str]) -> No
     expected = wanted({})
     assert fixed.keys() | set(PROXIES_WITH_LOGIN) == expected.keys()
     assert {given_at_start[name] for name in PROXIES_WITH_LOGIN} == {URL}
-    paths = {value for value in fixed.values() if value.startswith("/")}
-    assert paths == {"/opt/ddgate/ca-bundle.pem", "/opt/ddgate/shim"}
+    paths = {value.removeprefix("--require=") for value in fixed.values() if "/" in value}
+    assert paths == {"/opt/ddgate/ca-bundle.pem", "/opt/ddgate/shim", "/opt/ddgate/shim/follow_proxy.cjs"}
 
 
 def test_an_image_has_the_same_and_gets_its_token_when_it_starts(reached: Reached, tmp_path: Path) -> None:
