@@ -112,9 +112,7 @@ def _body(exchange: Exchange) -> bytes:
 
 def _plan() -> str:
     chosen = [client for client in CLIENTS if HAS_NODE or not client.is_node]
-    return json.dumps(
-        {one.key: {"command": list(one.command), "environment": dict(one.environment)} for one in chosen}
-    )
+    return json.dumps({one.key: [one.command, dict(one.environment)] for one in chosen})
 
 
 def _read(out: str) -> dict[str, Ran]:

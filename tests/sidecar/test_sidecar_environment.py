@@ -294,3 +294,23 @@ def test_a_python_that_ignores_the_shim_is_told(command: str, letter: str | None
     reason = unreached(command.split())
     assert (reason is None) == (letter is None)
     assert letter is None or letter in (reason or "")
+
+
+@pytest.mark.parametrize(
+    ("first", "letter"),
+    [
+        ("#!/usr/bin/python3 -Es", "-E"),
+        ("#! /usr/bin/env -S python3 -I", "-I"),
+        ("#!/usr/bin/env python3", None),
+        ("#!/bin/sh -E", None),
+        ("\x7fELF", None),
+        ("", None),
+    ],
+)
+def test_a_script_counts_as_what_runs_it(tmp_path: Path, first: str, letter: str | None) -> None:
+    script = tmp_path / "agent"
+    script.write_text(f"{first}\n")
+    script.chmod(0o755)
+    reason = unreached([str(script), "-S"])
+    assert (reason is None) == (letter is None)
+    assert letter is None or f"python {letter} ignores" in (reason or "")

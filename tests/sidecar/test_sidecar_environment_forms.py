@@ -3,9 +3,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -158,7 +156,7 @@ def said(*arguments: str, **variables: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture
-def steered(certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def steered(certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DDGATE_CA", str(certificates.ca))
     monkeypatch.setenv("DDGATE_STATE", str(tmp_path / "state"))
     return tmp_path / "state" / "agent-ca-bundle.pem"

@@ -11,14 +11,13 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-COMMANDS: dict[str, dict[str, dict[str, str]]] = json.loads(sys.argv[1])
+COMMANDS: dict[str, tuple[list[str], dict[str, str]]] = json.loads(sys.argv[1])
 
 
-def run(entry: dict[str, dict[str, str]]) -> list[object]:
-    environment = {**os.environ, **entry["environment"]}
-    done = subprocess.run(
-        entry["command"], env=environment, capture_output=True, text=True, timeout=100, check=False
-    )
+def run(entry: tuple[list[str], dict[str, str]]) -> list[object]:
+    command, more = entry
+    environment = {**os.environ, **more}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     return [done.returncode, done.stdout, done.stderr]
 
 
