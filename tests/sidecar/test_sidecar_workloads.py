@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from addons.cli.run import app
 from addons.sidecar import workload_tokens
 from addons.sidecar.token_sources import FileSource, TokenError, WatchedSource
 from addons.sidecar.workload_tokens import (
@@ -157,22 +160,26 @@ def test_no_token_is_in_the_childs_environment_or_any_command_line(
 
 
 def test_the_token_is_asked_for_anew_while_the_command_runs(
-    gateway: FakeGateway, certificates: Certificates
+    gateway: FakeGateway, certificates: Certificates, tmp_path: Path
 ) -> None:
-    agent = (
-        "import requests, time\n"
-        "session, began, seen = requests.Session(), time.monotonic(), set()\n"
-        "while time.monotonic() - began < 4.5:\n"
-        "    seen.add(session.get('https://api.datadoghq.com/api/v1/validate', timeout=5).status_code)\n"
-        "    time.sleep(0.3)\n"
-        "print(seen)\n"
-    )
+    """The first has less than a third of its life left, so a second is due at once."""
+    tokens = [make_token(600, issued=time.time() - 450), make_token(600)]
+    mark = tmp_path / "asked-again"
+
+    def answer() -> tuple[int, bytes]:
+        if len(endpoint.asked) > 1:
+            mark.touch()
+        return as_github(tokens[min(len(endpoint.asked), 2) - 1])
+
+    call = "curl -sS https://api.datadoghq.com/"
+    script = f"{call}; until [ -e {mark} ]; do sleep 0.05; done; for n in 1 2 3 4; do sleep 0.2; {call}; done"
     arguments = ["--gateway", gateway.url, "--ca", str(certificates.ca), "--issuer", "github"]
-    with Endpoint(lambda: as_github(make_token(3))).running() as endpoint:
-        done = ddgate_run(*arguments, "--", sys.executable, "-c", agent, more=endpoint.github)
-    assert (done.stdout, done.stderr) == ("{200}\n", "")
-    assert gateway.expired == 0
-    assert len(endpoint.asked) >= 2
+    endpoint = Endpoint(answer)
+    with endpoint.running():
+        done = ddgate_run(*arguments, "--", "sh", "-c", script, more=endpoint.github)
+    assert (done.stdout, done.stderr) == ('{"valid": true}' * 5, "")
+    used = [connect.fields["proxy-authorization"] for connect in gateway.connects]
+    assert (used[0], used[-1]) == (f"Bearer {tokens[0]}", f"Bearer {tokens[1]}")
 
 
 @pytest.mark.parametrize(
@@ -187,9 +194,11 @@ def test_the_token_is_asked_for_anew_while_the_command_runs(
 def test_what_a_place_lacks_is_said_in_a_line_and_nothing_runs(
     certificates: Certificates, tmp_path: Path, arguments: list[str], expected: str
 ) -> None:
-    more = {"DDGATE_STATE": str(tmp_path / "state"), "DDGATE_CA": str(certificates.ca)}
-    done = ddgate_run(*arguments, "--", "echo", "ran", more=more)
-    assert (done.returncode, done.stdout) == (125, "")
+    variables = {"DDGATE_STATE": str(tmp_path / "state"), "DDGATE_CA": str(certificates.ca)}
+    ran = tmp_path / "ran"
+    done = CliRunner().invoke(app, [*arguments, "--", "touch", str(ran)], env=variables)
+    assert (done.exit_code, done.stdout) == (125, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("ddgate run: ")
     assert expected in line
+    assert not ran.exists()
