@@ -1,5 +1,6 @@
-"""How clients behave in `ddgate run`, against a gateway that opens TLS as Datadog. That each gets through, and
-what it needs, is in tests/e2e/test_clients.py.
+"""How clients behave in `ddgate run`, against a gateway that opens TLS as Datadog.
+
+That each of them gets through, and what it needs, is in tests/e2e/test_clients.py.
 """
 
 from __future__ import annotations
