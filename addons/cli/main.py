@@ -19,6 +19,7 @@ class _Ddgate(LazyGroup):
     modules = MappingProxyType(
         {
             "run": "addons.cli.run",
+            "env": "addons.cli.env",
             "replay": "addons.cli.replay.command",
             "audit": "addons.cli.audit.command",
             "policy": "addons.cli.policy.command",

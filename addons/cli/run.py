@@ -14,12 +14,15 @@ import typer
 
 from addons.cli.options import DEFAULT_STATE_DIR, PROJECT_ROOT, StateDirOption
 from addons.cli.token_choice import (
+    DEFAULT_AUDIENCE,
     AsOption,
+    AudienceOption,
     NoTokenNamed,
     TokenChoice,
     TokenCommandOption,
     TokenEnvOption,
     TokenFileOption,
+    WorkloadOption,
     sandbox_issuer,
 )
 from addons.sidecar import no_proxy
@@ -34,7 +37,7 @@ from addons.sidecar.upstreams import BadGatewayError, Gateway, find_upstreams, p
 app = typer.Typer()
 
 _OWN_FAILURE = 125  # as env(1) and timeout(1): not a status of the command
-_DEFAULT_GATEWAY = "http://127.0.0.1:8080"
+DEFAULT_GATEWAY = "http://127.0.0.1:8080"
 _DEFAULT_CLIENT = "demo-agent"
 
 CommandArgument = Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The command to run.")]
@@ -66,12 +69,14 @@ StrictOption = Annotated[
 @app.command(context_settings={"allow_interspersed_args": False})
 def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     command: CommandArgument,
-    gateway: GatewayOption = _DEFAULT_GATEWAY,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
     gateway_ca: GatewayCaOption = None,
     ca: CaOption = PROJECT_ROOT / "certs" / "ddgate-ca.pem",
     token_file: TokenFileOption = None,
     token_command: TokenCommandOption = None,
     token_env: TokenEnvOption = None,
+    workload: WorkloadOption = None,
+    audience: AudienceOption = DEFAULT_AUDIENCE,
     client_id: AsOption = None,
     state: StateDirOption = DEFAULT_STATE_DIR,
     *,
@@ -81,9 +86,21 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     The command needs no Datadog key and sees no token. Its exit status is this one's; 125 is a failure of
     ddgate run itself, 126 a command that can't be executed, 127 one that isn't there.
+
+    In a GitHub Actions job with `permissions: id-token: write`: `ddgate run --issuer github -- pytest`
+
+    In a pod that has a projected token: `ddgate run --issuer kubernetes -- my-agent`
     """
-    issuer = sandbox_issuer(state)
-    wanted = TokenChoice(token_file, token_command, token_env, client_id, issuer, _DEFAULT_CLIENT)
+    wanted = TokenChoice(
+        token_file,
+        token_command,
+        token_env,
+        client_id,
+        sandbox_issuer(state),
+        _DEFAULT_CLIENT,
+        audience if workload is not None else None,
+        workload,
+    )
     try:
         to_gateway = parse_gateway(gateway, gateway_ca)
         source = wanted.source(os.environ)

@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from addons.sidecar.token_sources import CommandSource, EnvironmentSource, FileSource, TokenError, TokenSource
+from addons.sidecar.workload_tokens import Workload, workload_source
 
+DEFAULT_AUDIENCE = "ddgate"
 _TOKEN = "DDGATE_TOKEN"  # noqa: S105 - a variable's name
 _TOKEN_COMMAND = "DDGATE_TOKEN_COMMAND"  # noqa: S105 - as above
 
@@ -29,6 +31,16 @@ TokenEnvOption = Annotated[
     str | None,
     typer.Option(
         "--token-env", envvar="DDGATE_TOKEN_ENV", metavar="NAME", help="A variable that holds the token."
+    ),
+]
+WorkloadOption = Annotated[
+    Workload | None,
+    typer.Option("--issuer", envvar="DDGATE_ISSUER", help="Where this runs, and who gives a token there."),
+]
+AudienceOption = Annotated[
+    str,
+    typer.Option(
+        "--audience", envvar="DDGATE_AUDIENCE", help="With --issuer: what the gateway asks for as `aud`."
     ),
 ]
 AsOption = Annotated[
@@ -66,6 +78,7 @@ class _SandboxSource:
 class TokenChoice:
     """What the options say. `issuer` is the directory of the sandbox's, `audience` what its tokens are for
     (None: the gateway), and `default_client` who asks there when nobody is named (None: nobody is).
+    `workload` is the place that gives a token of its own.
     """
 
     file: Path | None
@@ -75,38 +88,46 @@ class TokenChoice:
     issuer: Path
     default_client: str | None = None
     audience: str | None = None
+    workload: Workload | None = None
 
     def source(self, environment: Mapping[str, str]) -> TokenSource:
         """Raises NoTokenNamed."""
-        named = [
-            part for part in (self.file, self.command, self.variable, self.client_id) if part is not None
-        ]
-        if len(named) > 1:
-            raise NoTokenNamed("give one of --token-file, --token-command, --token-env and --as, not several")
+        if self.count > 1:
+            raise NoTokenNamed(
+                "give one of --token-file, --token-command, --token-env, --issuer and --as, not several"
+            )
         if self.file is not None:
             return FileSource(self.file)
         if self.command is not None:
             return CommandSource(self.command)
         if self.variable is not None:
             return EnvironmentSource(self.variable, environment.get(self.variable, ""))
+        if self.workload is not None:
+            return workload_source(self.workload, self.audience or DEFAULT_AUDIENCE, environment)
         if self.client_id is None and _TOKEN in environment:
             return EnvironmentSource(_TOKEN, environment[_TOKEN])
         client = self.client_id or self.default_client
         if client is not None and (self.client_id is not None or self._sandbox_runs):
             return _SandboxSource(self.issuer, client, self.audience)
-        raise NoTokenNamed(
-            "no token: name one with --token-file, --token-command, --token-env or the variable DDGATE_TOKEN "
-            + self._of_sandbox()
-        )
+        ways = "--token-file, --token-command, --token-env or the variable DDGATE_TOKEN"
+        raise NoTokenNamed(f"no token: name one with {ways} {self._of_sandbox()}")
 
     @property
     def is_explicit(self) -> bool:
         """Whether one of the options, or its variable, is given."""
-        return any(part is not None for part in (self.file, self.command, self.variable, self.client_id))
+        return self.count > 0
+
+    @property
+    def count(self) -> int:
+        """How many of them are."""
+        every = (self.file, self.command, self.variable, self.client_id, self.workload)
+        return sum(part is not None for part in every)
 
     @property
     def secret_variables(self) -> frozenset[str]:
-        return frozenset((_TOKEN, _TOKEN_COMMAND, *((self.variable,) if self.variable else ())))
+        named = (self.variable,) if self.variable else ()
+        workloads = self.workload.secret_variables if self.workload is not None else ()
+        return frozenset((_TOKEN, _TOKEN_COMMAND, *named, *workloads))
 
     @property
     def _sandbox_runs(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,16 +42,23 @@ class BadCaError(ValueError):
 def combined_bundle(
     gateway_ca: Path, environment: Mapping[str, str], warn: Callable[[str], None]
 ) -> Iterator[Path]:
-    """Make the bundle in a private directory and take both away at the end.
-
-    System roots (certifi's where there are none), then the caller's own, then the gateway's; certificates
-    only, whatever else is in those files. Raises BadCaError and OSError.
-    """
-    found = dict.fromkeys((*_system_roots(), *_callers_roots(environment, warn), *_gateway_roots(gateway_ca)))
+    """Make the bundle in a private directory and take both away at the end. Raises BadCaError and OSError."""
+    content = bundle_content((gateway_ca,), environment, warn)
     with tempfile.TemporaryDirectory(prefix="ddgate-run-", ignore_cleanup_errors=True) as directory:
         path = Path(directory, "ca-bundle.pem")
-        path.write_bytes(b"".join(certificate + b"\n" for certificate in found))
+        path.write_bytes(content)
         yield path
+
+
+def bundle_content(
+    gateway_cas: Sequence[Path], environment: Mapping[str, str], warn: Callable[[str], None]
+) -> bytes:
+    """System roots (certifi's where there are none), then the caller's own, then the gateway's; certificates
+    only, whatever else is in those files. Raises BadCaError and OSError.
+    """
+    gateways = (certificate for path in gateway_cas for certificate in _gateway_roots(path))
+    found = dict.fromkeys((*_system_roots(), *_callers_roots(environment, warn), *gateways))
+    return b"".join(certificate + b"\n" for certificate in found)
 
 
 def _gateway_roots(path: Path) -> tuple[bytes, ...]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ _FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 _FORWARDED = (*_FROM_TERMINAL, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _PYTHON = re.compile(r"python[0-9.]*(?:\.exe)?")
 _TAKES_ARGUMENT = "cmWXQ"
+_LONGEST_FIRST_LINE = 256
 
 
 class CannotStartError(Exception):
@@ -101,9 +103,33 @@ def _in_foreground() -> bool:
         os.close(terminal)
 
 
+def _is_python(command: Sequence[str]) -> bool:
+    return _PYTHON.fullmatch(Path(command[0]).name) is not None
+
+
+def _interpreter(program: str) -> tuple[str, ...]:
+    """The words of a script's first line (execve(2)), without env(1) in front; none for another program."""
+    try:
+        with Path(shutil.which(program) or "").open("rb") as file:
+            first = file.readline(_LONGEST_FIRST_LINE)
+    except (OSError, ValueError):
+        return ()
+    if not first.startswith(b"#!"):
+        return ()
+    words = first[2:].decode(errors="replace").split()
+    if words and Path(words[0]).name == "env":
+        words = words[2:] if words[1:2] == ["-S"] else words[1:]
+    return tuple(words)
+
+
 def unreached(command: Sequence[str]) -> str | None:
-    """Say why a command's Python API clients won't find the gateway (`python -I`, `-E`, `-S`), or None."""
-    if not _PYTHON.fullmatch(Path(command[0]).name):
+    """Say why a command's Python API clients won't find the gateway (`python -I`, `-E`, `-S`), or None.
+
+    A script counts as what its first line has it run by.
+    """
+    if not _is_python(command):
+        command = (*_interpreter(command[0]), *command)
+    if not _is_python(command):
         return None
     arguments = iter(command[1:])
     for argument in arguments:

@@ -112,12 +112,16 @@ def to(certificates: Certificates) -> Callable[[FakeGateway], Upstreams]:
 
 
 @pytest.fixture
-def nowhere() -> Upstreams:
-    """A gateway that isn't there."""
+def nowhere_port() -> int:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    return Upstreams(parse_gateway(f"http://127.0.0.1:{port}", None))
+        return int(unused.getsockname()[1])
+
+
+@pytest.fixture
+def nowhere(nowhere_port: int) -> Upstreams:
+    """A gateway that isn't there."""
+    return Upstreams(parse_gateway(f"http://127.0.0.1:{nowhere_port}", None))
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""The real clients, unmodified, in `ddgate run`, against a gateway that opens TLS as Datadog."""
+"""How clients behave in `ddgate run`, against a gateway that opens TLS as Datadog.
+
+That each of them gets through, and what it needs, is in tests/e2e/test_clients.py.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +38,6 @@ async def main():
             print((await AuthenticationApi(client).validate()).valid)
 asyncio.run(main())
 print(None, None)
-"""
-DATADOGPY = """
-import datadog
-datadog.initialize()
-print(datadog.api.Event.query(start=1, end=2))
 """
 
 
@@ -131,32 +129,52 @@ def test_a_program_that_clears_its_proxy_variables_still_follows(runner: Runner)
     runner.assert_used_the_gateway()
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        "import requests; print(requests.get(URL).json())",
-        "import httpx; print(httpx.get(URL).json())",
-        "import json, urllib.request; print(json.load(urllib.request.urlopen(URL)))",
-    ],
-    ids=["requests", "httpx", "urllib"],
-)
-def test_common_python_clients_follow(runner: Runner, script: str) -> None:
-    done = runner.python(f"URL = 'https://api.datadoghq.com/api/v1/validate'; {script}")
-    assert done.stdout == "{'valid': True}\n", done.stderr
-    runner.assert_used_the_gateway()
-
-
-def test_datadogpy_follows(runner: Runner) -> None:
-    done = runner.python(DATADOGPY)
-    assert "'valid': True" in done.stdout, done.stderr
-    runner.assert_used_the_gateway()
-
-
 @pytest.mark.parametrize("arguments", ["-sS", "-sS --http1.0", "-sS --http2"])
 def test_curl_follows(runner: Runner, arguments: str) -> None:
     done = runner.run("curl", *arguments.split(), "https://api.datadoghq.com/api/v1/validate")
     assert json.loads(done.stdout) == {"valid": True}
     runner.assert_used_the_gateway()
+
+
+NODE = """
+const https = require("https");
+const ask = (url, agent) => new Promise((done) => {
+  const request = https.get(url, { agent }, (answer) => answer.on("data", (part) => done(String(part))));
+  request.on("error", (error) => done(error.message));
+});
+const mine = new https.Agent({ keepAlive: true, maxSockets: 1 });
+(async () => {
+  const url = "https://api.datadoghq.com/api/v1/validate";
+  console.log(await ask(url, mine));
+  console.log(await ask(url, mine));
+  console.log(await ask(url, false));
+  console.log(await (await fetch(url)).text());
+  await ask("https://127.0.0.1:9/", undefined);
+  await fetch("https://127.0.0.1:9/").catch(() => 0);
+})();
+"""
+with_node = pytest.mark.skipif(shutil.which("node") is None, reason="there is no `node`")
+
+
+@with_node
+def test_nodes_https_and_fetch_follow_to_datadog_and_to_no_other_host(runner: Runner) -> None:
+    done = runner.run("node", "-e", NODE)
+    assert (done.stdout, done.stderr) == ('{"valid": true}\n' * 4, "")
+    runner.assert_used_the_gateway()
+    lines = [connect.line.split()[1] for connect in runner.gateway.connects]
+    assert lines == ["api.datadoghq.com:443"] * 3  # the program's own agent keeps its connection
+
+
+@with_node
+def test_a_refusal_of_the_gateway_reaches_a_node_program_by_its_status(
+    certificates: Certificates, token_file: Path
+) -> None:
+    no = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    with FakeGateway(certificates, refusal=no).running() as refusing:
+        done = Runner(refusing, certificates, token_file).run(
+            *("node", "-e", "fetch('https://api.datadoghq.com/').catch((e) => console.log(e.cause.message))")
+        )
+    assert "407" in done.stdout
 
 
 def test_the_next_sitecustomize_runs_with_the_shim_in_place(runner: Runner, tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,13 @@ from addons.core import hosts
 from addons.sidecar import no_proxy
 from addons.sidecar.ca_bundle import BadCaError, combined_bundle
 from addons.sidecar.child import unreached
-from addons.sidecar.environment import DUMMY_API_KEY, DUMMY_APP_KEY, Pointers, child_environment
+from addons.sidecar.environment import (
+    DUMMY_API_KEY,
+    DUMMY_APP_KEY,
+    SHIM_DIRECTORY,
+    Pointers,
+    child_environment,
+)
 from addons.sidecar.no_proxy import NoProxy
 from addons.sidecar.routing import goes_to_gateway
 from addons.sidecar.upstreams import BadGatewayError, find_upstreams, parse_gateway
@@ -87,6 +96,29 @@ def test_the_shim_comes_first_and_the_callers_path_stays() -> None:
         ("/opt/shim", "/a", "/b")
     )
     assert made({})[0]["PYTHONPATH"] == "/opt/shim"
+
+
+@pytest.mark.parametrize("before", ["", "--max-old-space-size=4096", '--require "a b.js"'])
+def test_nodes_shim_is_loaded_first_and_the_callers_options_stay(before: str) -> None:
+    expected = f"--require=/opt/shim/follow_proxy.cjs {before}".rstrip()
+    assert made({"NODE_OPTIONS": before})[0]["NODE_OPTIONS"] == expected
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no `node`")
+def test_node_finds_its_shim_under_any_path(tmp_path: Path) -> None:
+    shim = tmp_path / 'a "b\\ c'
+    shim.mkdir()
+    (shim / "follow_proxy.cjs").write_text("console.log('loaded')")
+    child = child_environment({}, Pointers(URL, Path("/b"), (), shim), print)
+    environment = {"NODE_OPTIONS": child["NODE_OPTIONS"], "PATH": os.environ["PATH"]}
+    done = subprocess.run(["node", "-e", "0"], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("loaded\n", "")
+
+
+def test_nodes_shim_knows_every_domain_of_datadogs() -> None:
+    text = (SHIM_DIRECTORY / "follow_proxy.cjs").read_text()
+    listed = re.findall(r'"(.*)"', text.partition("const DOMAINS = [")[2].partition("]")[0])
+    assert listed == sorted(hosts.domains())
 
 
 def test_the_parent_is_left_as_it_was() -> None:
@@ -262,3 +294,23 @@ def test_a_python_that_ignores_the_shim_is_told(command: str, letter: str | None
     reason = unreached(command.split())
     assert (reason is None) == (letter is None)
     assert letter is None or letter in (reason or "")
+
+
+@pytest.mark.parametrize(
+    ("first", "letter"),
+    [
+        ("#!/usr/bin/python3 -Es", "-E"),
+        ("#! /usr/bin/env -S python3 -I", "-I"),
+        ("#!/usr/bin/env python3", None),
+        ("#!/bin/sh -E", None),
+        ("\x7fELF", None),
+        ("", None),
+    ],
+)
+def test_a_script_counts_as_what_runs_it(tmp_path: Path, first: str, letter: str | None) -> None:
+    script = tmp_path / "agent"
+    script.write_text(f"{first}\n")
+    script.chmod(0o755)
+    reason = unreached([str(script), "-S"])
+    assert (reason is None) == (letter is None)
+    assert letter is None or f"python {letter} ignores" in (reason or "")
