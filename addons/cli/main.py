@@ -26,6 +26,7 @@ class _Ddgate(LazyGroup):
             "recordings": "addons.cli.recordings.command",
             "sessions": "addons.cli.sessions",
             "config": "addons.cli.config",
+            "token": "addons.cli.token",
             "witness": "addons.cli.witness",
         }
     )

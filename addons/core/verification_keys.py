@@ -19,6 +19,10 @@ from addons.core.token_parts import StrictJsonError, strict_object
 RSA_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 ACCEPTED_ALGORITHMS = RSA_ALGORITHMS | {"ES256", "ES384", "EdDSA"}
 
+SIGNATURES = frozenset({"sig"})
+JWT_SVIDS = frozenset({"sig", "jwt-svid"})
+"""What a SPIFFE trust domain's bundle calls it: SPIFFE Trust Domain and Bundle, section 4.2.2."""
+
 _MIN_RSA_BITS = 2048  # RFC 7518 section 3.3
 _MAX_RSA_BITS = 8192  # one verification stays well under a millisecond
 _MAX_KEYS = 100
@@ -52,8 +56,10 @@ class VerificationKey:
 type KeysById = Mapping[str, tuple[VerificationKey, ...]]
 
 
-def parse_key_set(unverified_text: bytes) -> KeysById:
-    """Keys by `kid`. RFC 7517 section 4.5 lets keys of different types share one `kid`, hence the tuple.
+def parse_key_set(unverified_text: bytes, uses: frozenset[str] = SIGNATURES) -> KeysById:
+    """Keys by `kid` whose `use`, where they have one, is among `uses`.
+
+    RFC 7517 section 4.5 lets keys of different types share one `kid`, hence the tuple.
 
     Members that can't serve are left out, as section 5 asks: private or symmetric ones, RSA under 2048
     bits, other curves, for encryption only, without `kid`. Raises `KeySetError` when none is left.
@@ -68,7 +74,7 @@ def parse_key_set(unverified_text: bytes) -> KeysById:
         raise KeySetError(f"the key set has more than {_MAX_KEYS} keys")
     found: dict[str, tuple[VerificationKey, ...]] = {}
     for entry in entries:
-        key = _usable_key(entry) if isinstance(entry, dict) else None
+        key = _usable_key(entry, uses) if isinstance(entry, dict) else None
         if key is not None and key not in found.get(key.key_id, ()):
             found[key.key_id] = (*found.get(key.key_id, ()), key)
     if not found:
@@ -76,12 +82,12 @@ def parse_key_set(unverified_text: bytes) -> KeysById:
     return MappingProxyType(found)
 
 
-def _usable_key(unverified_jwk: dict[str, Json]) -> VerificationKey | None:
+def _usable_key(unverified_jwk: dict[str, Json], uses: frozenset[str]) -> VerificationKey | None:
     key_id = unverified_jwk.get("kid")
     if not isinstance(key_id, str) or not 0 < len(key_id) <= _MAX_KEY_ID:
         return None
     # A private key that anybody can fetch signs for anybody.
-    if "d" in unverified_jwk or unverified_jwk.get("use", "sig") != "sig":
+    if "d" in unverified_jwk or not _is_for(unverified_jwk, uses):
         return None
     operations = unverified_jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
@@ -94,6 +100,11 @@ def _usable_key(unverified_jwk: dict[str, Json]) -> VerificationKey | None:
         return None
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return VerificationKey(key_id, algorithms, hashlib.sha256(der).digest(), public)
+
+
+def _is_for(unverified_jwk: dict[str, Json], uses: frozenset[str]) -> bool:
+    use = unverified_jwk.get("use", "sig")
+    return isinstance(use, str) and use in uses
 
 
 def _algorithms_of(jwk: dict[str, Json]) -> frozenset[str]:
