@@ -27,6 +27,9 @@ _MIN_RSA_BITS = 2048  # RFC 7518 section 3.3
 _MAX_RSA_BITS = 8192  # one verification stays well under a millisecond
 _MAX_KEYS = 100
 _MAX_KEY_ID = 256
+_ED25519_PRIME = 2**255 - 19
+_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER = frozenset({0, 1, _ED25519_PRIME - 1, _ORDER_8, _ED25519_PRIME - _ORDER_8})
 _CURVE_ALGORITHMS = {
     ("EC", "P-256"): frozenset({"ES256"}),
     ("EC", "P-384"): frozenset({"ES384"}),
@@ -131,4 +134,15 @@ def _public_key(jwk: dict[str, Json], algorithm: str) -> PublicKey | None:
         return None
     if isinstance(key, RSAPublicKey):
         return key if _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS else None
+    if isinstance(key, Ed25519PublicKey) and _is_weak(key):
+        return None
     return key if isinstance(key, EllipticCurvePublicKey | Ed25519PublicKey) else None
+
+
+def _is_weak(key: Ed25519PublicKey) -> bool:
+    """Whether it is a point of small order, under which one signature fits many texts, or isn't written as
+    RFC 8032 section 5.1.2 has it.
+    """
+    raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    y = int.from_bytes(raw, "little") & (2**255 - 1)  # the highest bit is the sign of x
+    return y >= _ED25519_PRIME or y in _SMALL_ORDER
