@@ -11,12 +11,14 @@ from enum import StrEnum
 
 from addons.core.issuer_trust import IssuerTrust
 from addons.core.model import Json, Principal
-from addons.core.token_checks import TokenCheck, TokenRejected
+from addons.core.token_checks import TokenRejected
 from addons.core.token_claims import check_kind, check_required, claim, principal_of
 from addons.core.token_parts import UnverifiedJwt, take_apart
 from addons.core.tokens import (
     check_algorithm,
+    check_audience,
     check_header,
+    check_presence,
     check_signature,
     check_times,
     find_trust,
@@ -24,8 +26,7 @@ from addons.core.tokens import (
     verify,
 )
 
-_OF_AN_ISSUER = ("algorithm", "key", "signature", "audience", "times", "kind", "claims")
-_BEHIND_THE_SIGNATURE = frozenset({TokenCheck.AUDIENCE, TokenCheck.MISSING_CLAIM, TokenCheck.BAD_CLAIM})
+_OF_AN_ISSUER = ("algorithm", "key", "signature", "presence", "audience", "times", "kind", "claims")
 _SHOWN = 8
 _MAX_SHOWN = 200
 _UNITS = (("days", 86400), ("h", 3600), ("min", 60))
@@ -122,8 +123,14 @@ class _Explaining:
         if trust is None:
             self._skip("no issuer to check it by", *_OF_AN_ISSUER)
             return
-        self._signature(header, trust)
-        self._audience(claims, trust)
+        self._signature(unverified, trust)
+        self._try("presence", lambda: check_presence(claims))
+        self._try(
+            "audience",
+            lambda: check_audience(claims, trust),
+            ok=lambda _: ", ".join(trust.audiences),
+            about=f"the token's: {_shown(claims.get('aud'))}; expected: {', '.join(trust.audiences)}",
+        )
         self._try(
             "times",
             lambda: check_times(claims, trust, self._now),
@@ -135,7 +142,8 @@ class _Explaining:
             self._required(name, claims, trust)
         self._try("claims", lambda: principal_of(claims, trust, self._now))
 
-    def _signature(self, header: Mapping[str, Json], trust: IssuerTrust) -> None:
+    def _signature(self, unverified: UnverifiedJwt, trust: IssuerTrust) -> None:
+        header = unverified.unverified_header
         algorithm = self._try(
             "algorithm",
             lambda: check_algorithm(header, trust),
@@ -154,23 +162,7 @@ class _Explaining:
         if key is None:
             self._skip("no key to check it with", "signature")
             return
-        try:
-            check_signature(self._token, key, algorithm, trust)
-        except TokenRejected as rejected:
-            if rejected.check not in _BEHIND_THE_SIGNATURE:
-                self._add_failed("signature", rejected)
-                return
-        self.checks.append(Check("signature", Outcome.OK))
-
-    def _audience(self, claims: Mapping[str, Json], trust: IssuerTrust) -> None:
-        found = claims.get("aud")
-        named = found if isinstance(found, list) else [found]
-        if all(isinstance(each, str) for each in named) and set(named) & set(trust.audiences):
-            self.checks.append(Check("audience", Outcome.OK, ", ".join(trust.audiences)))
-            return
-        check = TokenCheck.MISSING_CLAIM if found is None else TokenCheck.AUDIENCE
-        wanted = f"the token's: {_shown(found)}; expected: {', '.join(trust.audiences)}"
-        self._add_failed("audience", TokenRejected(check, "aud" if found is None else ""), wanted)
+        self._try("signature", lambda: check_signature(unverified, key, algorithm))
 
     def _required(self, name: str, claims: Mapping[str, Json], trust: IssuerTrust) -> None:
         admitted = ", ".join(str(each) for each in trust.required[name])
