@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from time import time
 
@@ -13,6 +14,7 @@ from addons.core.model import Principal, Reason, Refusal
 from addons.core.presented import Conflict, TokenProblem, UnverifiedToken, find_presented, reconcile
 from addons.core.token_checks import TokenRejected
 from addons.flowstate import Call, Stage
+from addons.store.refusal_pace import RefusalPace
 from addons.store.token_authority import IssuerUnavailable, TokenAuthority
 
 # An answer this close to the end of the tunnel's token asks the client to come back with a new tunnel, so
@@ -28,6 +30,7 @@ class Identity:
     def __init__(self, authority: TokenAuthority, identity_header: str) -> None:
         self._authority = authority
         self._header = identity_header.lower()
+        self._pace = RefusalPace()
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         """A CONNECT without a token opens a tunnel in which every request needs its own."""
@@ -106,6 +109,7 @@ class Identity:
     ) -> list[Principal] | None:
         """The principals of all tokens that were presented; None if the call was refused over one."""
         if isinstance(presented, TokenProblem):
+            await self._wait_turn(flow)
             refuse(flow, call, Refusal(status, Reason.BAD_TOKEN, presented.message, presented.remedy))
             return None
         principals = []
@@ -115,12 +119,20 @@ class Identity:
                 known = self._authority.known(unverified, time())
                 principals.append(known or await self._authority.authenticate(unverified))
             except TokenRejected as error:
+                await self._wait_turn(flow)
                 refuse(flow, call, Refusal(status, error.reason, error.message, error.remedy))
                 return None
             except IssuerUnavailable as error:
                 refuse(flow, call, Refusal(503, error.reason, error.message, error.remedy))
                 return None
         return principals
+
+    async def _wait_turn(self, flow: http.HTTPFlow) -> None:
+        """Keeps many bad logins of one client from slowing the others down."""
+        peer = flow.client_conn.peername
+        delay = self._pace.delay(peer[0] if peer else "")
+        if delay:
+            await asyncio.sleep(delay)
 
 
 def _intent(unverified_values: Sequence[str]) -> str | None:
