@@ -62,7 +62,7 @@ class UnknownKeyError(TokenRejected):
         self.issuer = issuer
 
 
-_ASK = "Ask whoever runs this gateway which tokens it accepts."
+_ASK = "Ask whoever runs this gateway which tokens it accepts; `ddgate token` there explains this one."
 _FETCH = "Fetch a fresh token and send the call again; `ddgate run` does this by itself."
 
 _TOLD: dict[TokenCheck, tuple[str, str]] = {
