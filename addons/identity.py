@@ -4,6 +4,7 @@ comes with a token that is revoked, is refused, wherever the call is on its way.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from time import time
@@ -18,6 +19,7 @@ from addons.core.presented import Conflict, TokenProblem, UnverifiedToken, find_
 from addons.core.token_checks import TokenRejected
 from addons.flowstate import Call, Stage
 from addons.store.block_watch import BlockWatch
+from addons.store.refusal_pace import RefusalPace
 from addons.store.token_authority import IssuerUnavailable, TokenAuthority
 
 # An answer this close to the end of the tunnel's token asks the client to come back with a new tunnel, so
@@ -54,6 +56,7 @@ class Identity:
         self._authority = authority
         self._header = identity_header.lower()
         self._blocks = blocks
+        self._pace = RefusalPace()
 
     def running(self) -> None:
         self._blocks.start()
@@ -166,6 +169,7 @@ class Identity:
     ) -> list[Principal] | None:
         """The principals of all tokens that were presented; None if the call was refused over one."""
         if isinstance(presented, TokenProblem):
+            await self._wait_turn(flow)
             refuse(flow, call, Refusal(status, Reason.BAD_TOKEN, presented.message, presented.remedy))
             return None
         principals = []
@@ -175,12 +179,20 @@ class Identity:
                 known = self._authority.known(unverified, time())
                 principals.append(known or await self._authority.authenticate(unverified))
             except TokenRejected as error:
+                await self._wait_turn(flow)
                 refuse(flow, call, Refusal(status, error.reason, error.message, error.remedy))
                 return None
             except IssuerUnavailable as error:
                 refuse(flow, call, Refusal(503, error.reason, error.message, error.remedy))
                 return None
         return principals
+
+    async def _wait_turn(self, flow: http.HTTPFlow) -> None:
+        """Keeps many bad logins of one client from slowing the others down."""
+        peer = flow.client_conn.peername
+        delay = self._pace.delay(peer[0] if peer else "")
+        if delay:
+            await asyncio.sleep(delay)
 
 
 class LastLook:

@@ -22,11 +22,11 @@ from addons.store.block_watch import BlockWatch
 from addons.store.blocks import Blocks
 from addons.store.certificates import Authority, ensure_authority
 from addons.store.config_file import LoadedConfig
+from addons.store.configured_issuers import issuer_settings
 from addons.store.credentials import CredentialProblem, Credentials, CredentialSettings, SecretSource
 from addons.store.dialling import Route
 from addons.store.gate_cache import GateCache
 from addons.store.journal import Journal, JournalLimits
-from addons.store.key_set_fetch import IssuerSettings
 from addons.store.key_sets import KeySets
 from addons.store.limit_counters import LimitCounters
 from addons.store.policy_files import read_catalogue, read_policy
@@ -80,7 +80,7 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
     credentials = Credentials(_credential_settings(config, base), environment)
     credentials.load_all()
     state = StateDir.open(state_path)
-    key_sets = KeySets(_issuer_settings(config, base))
+    key_sets = KeySets(issuer_settings(config, base))
     use_databases(GateCache(state))
     masker = Masker(state.installation_key(MASK_KEY))
     return Runtime(
@@ -131,25 +131,6 @@ def _credential_settings(config: Config, base: Path) -> list[CredentialSettings]
             frozenset(one.sites),
         )
         for name, one in config.credentials.items()
-    ]
-
-
-def _issuer_settings(config: Config, base: Path) -> list[IssuerSettings]:
-    return [
-        IssuerSettings(
-            issuer=one.issuer,
-            audience=(one.audience,),
-            algorithms=tuple(one.algorithms),
-            jwks_uri=one.jwks_uri,
-            ca=base / one.ca if one.ca else None,
-            max_lifetime=one.max_lifetime,
-            leeway=one.leeway,
-            max_stale=one.max_stale,
-            groups_claim=one.claims.groups,
-            session_claim=one.claims.session,
-            on_behalf_of_claim=one.claims.on_behalf_of,
-        )
-        for one in config.issuers
     ]
 
 

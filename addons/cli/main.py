@@ -28,6 +28,7 @@ class _Ddgate(LazyGroup):
             "redact": "addons.cli.redact.command",
             "sessions": "addons.cli.sessions",
             "config": "addons.cli.config",
+            "token": "addons.cli.token",
             "witness": "addons.cli.witness",
             **{name: f"addons.cli.blocking.{name}" for name in ("freeze", "unfreeze", "revoke")},
         }

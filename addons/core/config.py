@@ -17,12 +17,12 @@ from addons.core.blocklist import TokenLimits
 from addons.core.config_approvals import Approvals, Control
 from addons.core.config_audit import Audit
 from addons.core.config_environment import with_environment
+from addons.core.config_issuers import Issuer, unique_issuers
 from addons.core.config_sections import (
     Credential,
     FileName,
     Identity,
     Inspector,
-    Issuer,
     Limits,
     Listen,
     Log,
@@ -31,7 +31,6 @@ from addons.core.config_sections import (
     Secret,
     Sites,
     Upstream,
-    unique_issuers,
 )
 from addons.core.quantities import Duration
 from addons.core.yaml_form import validate

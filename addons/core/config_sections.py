@@ -141,17 +141,6 @@ Sites = Annotated[
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 
 
-class Claims(Section):
-    """Which claims of a token say what. A name, or a JSON Pointer (RFC 6901) when it begins with `/`."""
-
-    groups: str | None = "groups"
-    """The principal's groups: a list of texts."""
-    session: str | None = "session_id"
-    """The agent run that the call belongs to."""
-    on_behalf_of: str | None = None
-    """For whom the principal works, where tokens say so without an RFC 8693 `act` claim."""
-
-
 def _split_url(url: str) -> SplitResult:
     """Take it apart; raises a complaint where `url` is not one plain https URL (http on loopback)."""
     try:
@@ -170,42 +159,16 @@ def _split_url(url: str) -> SplitResult:
     return parts
 
 
-def _url(url: str) -> str:
+def check_url(url: str) -> str:
     _split_url(url)
     return url
 
 
-Url = Annotated[str, AfterValidator(_url)]
+Url = Annotated[str, AfterValidator(check_url)]
 
 
 def is_sandbox_issuer(url: str) -> bool:
     return unquote(urlsplit(url).path).strip("/").lower() == SANDBOX_PATH
-
-
-class Issuer(Section):
-    """One OIDC issuer whose tokens prove who an agent is."""
-
-    issuer: Url
-    """Exactly as in the tokens' `iss`."""
-    audience: Annotated[str, Field(min_length=1)]
-    """What the tokens' `aud` must hold."""
-    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "ES256")
-    """Signature algorithms that are taken; never `none`, never HMAC."""
-    jwks_uri: Url | None = None
-    """Where its keys are; without it they are found by OIDC discovery."""
-    ca: FileName | None = None
-    """PEM bundle of the CA that signs the issuer's own TLS certificate; without it the public ones."""
-    max_lifetime: Annotated[Duration, Field(gt=0)] = 3600.0
-    """Tokens that live longer are refused."""
-    leeway: Annotated[Duration, Field(ge=0, le=300)] = 30.0
-    """How far clocks may differ, for `iat` and `nbf`."""
-    max_stale: Annotated[Duration, Field(ge=0)] = 86400.0
-    """How long known keys are kept while the issuer can't be reached."""
-    claims: Claims = Claims()
-
-    @property
-    def is_sandbox(self) -> bool:
-        return is_sandbox_issuer(self.issuer)
 
 
 class Identity(Section):
@@ -333,9 +296,3 @@ class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
     """`json` writes one object a line."""
-
-
-def unique_issuers(issuers: tuple[Issuer, ...]) -> tuple[Issuer, ...]:
-    if len({issuer.issuer for issuer in issuers}) != len(issuers):
-        raise complaint("an issuer stands twice", "remove one; each token must fit one entry alone")
-    return issuers

@@ -28,13 +28,14 @@ class TokenCheck(StrEnum):
     NOT_YET_VALID = "not_yet_valid"
     LIFETIME = "lifetime"
     ACTOR = "actor"
+    NOT_ADMITTED = "not_admitted"
 
 
 class TokenRejected(Exception):  # noqa: N818 - a verdict on the token, named as the answer names it
     """A token failed `check`: `message` says which, `remedy` how its owner mends it.
 
     Neither holds anything out of the token, nor a value that would pass. `about` is a claim's or header
-    member's name out of ddgate's own list, never text from the token.
+    member's name out of ddgate's own list or its configuration, never text from the token.
     """
 
     def __init__(self, check: TokenCheck, about: str = "") -> None:
@@ -61,7 +62,7 @@ class UnknownKeyError(TokenRejected):
         self.issuer = issuer
 
 
-_ASK = "Ask whoever runs this gateway which tokens it accepts."
+_ASK = "Ask whoever runs this gateway which tokens it accepts; `ddgate token` there explains this one."
 _FETCH = "Fetch a fresh token and send the call again; `ddgate run` does this by itself."
 
 _TOLD: dict[TokenCheck, tuple[str, str]] = {
@@ -127,5 +128,9 @@ _TOLD: dict[TokenCheck, tuple[str, str]] = {
     TokenCheck.ACTOR: (
         "The identity token's `act` claim names nobody that its issuer may vouch for.",
         "Put `sub` into every `act`, at most five deep; another issuer's actors have to be configured here.",
+    ),
+    TokenCheck.NOT_ADMITTED: (
+        "The identity token's issuer is known here; whom it names by `{about}` is not admitted.",
+        "Ask whoever runs this gateway to admit you: `require` of that issuer in its configuration.",
     ),
 }

@@ -31,10 +31,15 @@ class StrictJsonError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedJwt:
-    """Header and claims as the sender wrote them, before any signature was looked at."""
+    """Header and claims as the sender wrote them, before any signature was looked at.
+
+    `signed_part` is what the signature is over: the first two parts, as they came.
+    """
 
     unverified_header: Mapping[str, Json] = field(repr=False)
     unverified_claims: Mapping[str, Json] = field(repr=False)
+    signed_part: bytes = field(repr=False)
+    unverified_signature: bytes = field(repr=False)
 
 
 def looks_like_jwt(value: str) -> bool:
@@ -69,10 +74,10 @@ def take_apart(unverified_token: str) -> UnverifiedJwt:
     try:
         header = strict_object(_decode(header_part))
         claims = strict_object(_decode(claims_part))
-        _decode(signature_part)
+        signature = _decode(signature_part)
     except StrictJsonError:
         raise TokenRejected(TokenCheck.MALFORMED) from None
-    return UnverifiedJwt(header, claims)
+    return UnverifiedJwt(header, claims, f"{header_part}.{claims_part}".encode("ascii"), signature)
 
 
 def strict_object(text: bytes) -> dict[str, Json]:

@@ -19,10 +19,17 @@ from addons.core.token_parts import StrictJsonError, strict_object
 RSA_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 ACCEPTED_ALGORITHMS = RSA_ALGORITHMS | {"ES256", "ES384", "EdDSA"}
 
+SIGNATURES = frozenset({"sig"})
+JWT_SVIDS = frozenset({"sig", "jwt-svid"})
+"""What a SPIFFE trust domain's bundle calls it: SPIFFE Trust Domain and Bundle, section 4.2.2."""
+
 _MIN_RSA_BITS = 2048  # RFC 7518 section 3.3
 _MAX_RSA_BITS = 8192  # one verification stays well under a millisecond
 _MAX_KEYS = 100
 _MAX_KEY_ID = 256
+_ED25519_PRIME = 2**255 - 19
+_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER = frozenset({0, 1, _ED25519_PRIME - 1, _ORDER_8, _ED25519_PRIME - _ORDER_8})
 _CURVE_ALGORITHMS = {
     ("EC", "P-256"): frozenset({"ES256"}),
     ("EC", "P-384"): frozenset({"ES384"}),
@@ -52,8 +59,10 @@ class VerificationKey:
 type KeysById = Mapping[str, tuple[VerificationKey, ...]]
 
 
-def parse_key_set(unverified_text: bytes) -> KeysById:
-    """Keys by `kid`. RFC 7517 section 4.5 lets keys of different types share one `kid`, hence the tuple.
+def parse_key_set(unverified_text: bytes, uses: frozenset[str] = SIGNATURES) -> KeysById:
+    """Keys by `kid` whose `use`, where they have one, is among `uses`.
+
+    RFC 7517 section 4.5 lets keys of different types share one `kid`, hence the tuple.
 
     Members that can't serve are left out, as section 5 asks: private or symmetric ones, RSA under 2048
     bits, other curves, for encryption only, without `kid`. Raises `KeySetError` when none is left.
@@ -68,7 +77,7 @@ def parse_key_set(unverified_text: bytes) -> KeysById:
         raise KeySetError(f"the key set has more than {_MAX_KEYS} keys")
     found: dict[str, tuple[VerificationKey, ...]] = {}
     for entry in entries:
-        key = _usable_key(entry) if isinstance(entry, dict) else None
+        key = _usable_key(entry, uses) if isinstance(entry, dict) else None
         if key is not None and key not in found.get(key.key_id, ()):
             found[key.key_id] = (*found.get(key.key_id, ()), key)
     if not found:
@@ -76,12 +85,12 @@ def parse_key_set(unverified_text: bytes) -> KeysById:
     return MappingProxyType(found)
 
 
-def _usable_key(unverified_jwk: dict[str, Json]) -> VerificationKey | None:
+def _usable_key(unverified_jwk: dict[str, Json], uses: frozenset[str]) -> VerificationKey | None:
     key_id = unverified_jwk.get("kid")
     if not isinstance(key_id, str) or not 0 < len(key_id) <= _MAX_KEY_ID:
         return None
     # A private key that anybody can fetch signs for anybody.
-    if "d" in unverified_jwk or unverified_jwk.get("use", "sig") != "sig":
+    if "d" in unverified_jwk or not _is_for(unverified_jwk, uses):
         return None
     operations = unverified_jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
@@ -94,6 +103,11 @@ def _usable_key(unverified_jwk: dict[str, Json]) -> VerificationKey | None:
         return None
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return VerificationKey(key_id, algorithms, hashlib.sha256(der).digest(), public)
+
+
+def _is_for(unverified_jwk: dict[str, Json], uses: frozenset[str]) -> bool:
+    use = unverified_jwk.get("use", "sig")
+    return isinstance(use, str) and use in uses
 
 
 def _algorithms_of(jwk: dict[str, Json]) -> frozenset[str]:
@@ -120,4 +134,15 @@ def _public_key(jwk: dict[str, Json], algorithm: str) -> PublicKey | None:
         return None
     if isinstance(key, RSAPublicKey):
         return key if _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS else None
+    if isinstance(key, Ed25519PublicKey) and _is_weak(key):
+        return None
     return key if isinstance(key, EllipticCurvePublicKey | Ed25519PublicKey) else None
+
+
+def _is_weak(key: Ed25519PublicKey) -> bool:
+    """Whether it is a point of small order, under which one signature fits many texts, or isn't written as
+    RFC 8032 section 5.1.2 has it.
+    """
+    raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    y = int.from_bytes(raw, "little") & (2**255 - 1)  # the highest bit is the sign of x
+    return y >= _ED25519_PRIME or y in _SMALL_ORDER

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
-from addons.core.tokens import IssuerTrust
-from addons.core.verification_keys import KeysById, KeySetError, parse_key_set
+from addons.core.issuer_trust import Admitted, IssuerTrust
+from addons.core.verification_keys import SIGNATURES, KeysById, KeySetError, parse_key_set
 from addons.store.issuer_http import (
     FetchFailed,
     FetchLimits,
@@ -35,8 +36,8 @@ class IssuerSettings:
 
     Without `jwks_uri` the keys are found by discovery. `ca` is a PEM file that replaces the public
     authorities for this issuer. Keys count until `max_stale` after they were last fetched, so that an
-    outage of the issuer is outlived. The rest is as in `IssuerTrust`. Raises ValueError, in words for the
-    writer of the configuration.
+    outage of the issuer is outlived. `key_uses` are as in `parse_key_set`, the rest as in `IssuerTrust`.
+    Raises ValueError, in words for the writer of the configuration.
     """
 
     issuer: str
@@ -47,10 +48,15 @@ class IssuerSettings:
     max_lifetime: float = 3600.0
     leeway: float = 30.0
     max_stale: float = 6 * 3600.0
+    subject_claim: str = "sub"
     groups_claim: str | None = "groups"
     session_claim: str | None = None
     on_behalf_of_claim: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    required: Mapping[str, tuple[Admitted, ...]] = field(default_factory=dict)
     actor_issuers: tuple[str, ...] = ()
+    names_itself: bool = True
+    key_uses: frozenset[str] = SIGNATURES
 
     def __post_init__(self) -> None:
         self.trust({})
@@ -76,10 +82,14 @@ class IssuerSettings:
             keys=keys,
             max_lifetime=self.max_lifetime,
             leeway=self.leeway,
+            subject_claim=self.subject_claim,
             groups_claim=self.groups_claim,
             session_claim=self.session_claim,
             on_behalf_of_claim=self.on_behalf_of_claim,
+            attributes=self.attributes,
+            required=self.required,
             actor_issuers=self.actor_issuers,
+            names_itself=self.names_itself,
         )
 
 
@@ -102,4 +112,4 @@ async def _within(settings: IssuerSettings, limits: FetchLimits) -> KeysById:
             if url is None:
                 document = await discover(client, settings.issuer, limits)
                 url = endpoint(document, "jwks_uri", settings.issuer)
-            return parse_key_set(await get(client, url, limits))
+            return parse_key_set(await get(client, url, limits), settings.key_uses)

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from addons.core.tokens import IssuerTrust
+from addons.core.issuer_trust import IssuerTrust
 from addons.core.verification_keys import KeysById
 from addons.store.issuer_http import FetchFailed, FetchLimits
 from addons.store.key_set_fetch import IssuerSettings, fetch_keys

@@ -11,10 +11,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from addons.core.issuer_trust import IssuerTrust
 from addons.core.model import Principal, Reason
 from addons.core.token_checks import TokenCheck, TokenRejected, UnknownKeyError
 from addons.core.token_parts import MAX_TOKEN_BYTES
-from addons.core.tokens import IssuerTrust, verify_under
+from addons.core.tokens import verify_under
 from addons.store.key_sets import KeySets
 
 _REFUSAL_SECONDS = 10.0

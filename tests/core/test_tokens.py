@@ -7,10 +7,11 @@ import json
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from addons.core.issuer_trust import IssuerTrust
 from addons.core.model import Json, Reason
 from addons.core.token_checks import TokenCheck, TokenRejected, UnknownKeyError
 from addons.core.token_parts import MAX_TOKEN_BYTES
-from addons.core.tokens import IssuerTrust, verify
+from addons.core.tokens import verify
 from tests.core.token_minting import (
     ALL_ALGORITHMS,
     AUDIENCE,

@@ -23,6 +23,10 @@ def curve_entry(curve: ec.EllipticCurve) -> dict[str, Json]:
     return {**jwt.algorithms.ECAlgorithm.to_jwk(public, as_dict=True), "kid": "k1"}
 
 
+ED25519_PRIME = 2**255 - 19
+# y of the points of order 8: three doublings make them the neutral one
+ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+
 UNUSABLE: dict[str, Json] = {
     "small RSA": Signer("RS256", "rsa-1024", "k").jwk(),
     "encryption only": ES.jwk(use="enc"),
@@ -51,6 +55,16 @@ UNUSABLE: dict[str, Json] = {
     "kty of the wrong kind": ES.jwk(kty=["EC"]),
     "Ed448": {"kty": "OKP", "crv": "Ed448", "x": b64(bytes(57)), "kid": "k"},
     "short Ed25519": {"kty": "OKP", "crv": "Ed25519", "x": "AA", "kid": "k"},
+    **{
+        f"Ed25519 of small order, {y:064x}": {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": b64((y | sign << 255).to_bytes(32, "little")),
+            "kid": "k",
+        }
+        for sign in (0, 1)
+        for y in (0, 1, ED25519_PRIME - 1, ED25519_PRIME, ED25519_PRIME + 1, ORDER_8, ED25519_PRIME - ORDER_8)
+    },
     "no object": "key",
     "null": None,
 }

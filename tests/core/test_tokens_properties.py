@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.core.model import Json
@@ -17,6 +17,7 @@ RS = Signer("RS256", "rsa-2048", "r1")
 VALID = {signer.algorithm: signer.token() for signer in (ES, RS)}
 
 
+@settings(deadline=None)  # a key is made on first use
 @given(data=st.data(), algorithm=st.sampled_from(sorted(VALID)))
 def test_no_single_character_of_a_valid_token_can_change(data: st.DataObject, algorithm: str) -> None:
     token = VALID[algorithm]
@@ -44,6 +45,7 @@ def test_slack_bits_are_refused_before_the_signature_is_looked_at(token: str) ->
         take_apart(token)
 
 
+@settings(deadline=None)  # a key is made on first use
 @given(
     st.one_of(st.text(), st.binary().map(lambda raw: raw.decode("latin-1")), st.from_regex(r"e30\.\w+\.\w*"))
 )
@@ -59,6 +61,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)  # a key is made on first use
 @given(
     st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "jwk"]), json_values, max_size=3),
     st.dictionaries(st.sampled_from([*good_claims(), "act", "events"]), json_values, max_size=4),

@@ -12,8 +12,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from addons.core.issuer_trust import IssuerTrust
 from addons.core.model import Json
-from addons.core.tokens import IssuerTrust
 from addons.core.verification_keys import parse_key_set
 
 NOW = 1_800_000_000.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from addons.sandbox.datadog_tls import CA_FILE, server_context
+from addons.sandbox.datadog_tls import CA_FILE, CA_NAME, server_context
 from tests.e2e.gateway_process import Gateway
 from tests.e2e.open_policy import write_open_policy
 
@@ -70,13 +70,15 @@ def _default(exchange: Exchange) -> None:
 @dataclass
 class RawUpstream:
     """Answers by the scripts' paths, and `{"ok": true}` elsewhere. With `speaks_tls` False it accepts
-    connections and never says a word; with `accepts` False it does not even accept them.
+    connections and never says a word; with `accepts` False it does not even accept them. A real issuer needs
+    a `ca_name` that isn't the sandbox's.
     """
 
     directory: Path
     scripts: Mapping[str, Script] = field(default_factory=dict)
     speaks_tls: bool = True
     accepts: bool = True
+    ca_name: str = CA_NAME
     seen: list[Exchange] = field(default_factory=list)
     connections: int = 0
     released: threading.Event = field(default_factory=threading.Event)
@@ -84,7 +86,7 @@ class RawUpstream:
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._context = server_context(self.directory)
+        self._context = server_context(self.directory, self.ca_name)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128 if self.accepts else 0)
         self._kept: list[socket.socket] = []
         self.port = int(self._listener.getsockname()[1])

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
+import select
+import socket
 import time
 from collections.abc import Callable
 from http.client import HTTPConnection
@@ -237,3 +239,42 @@ def test_i1_an_issuer_that_was_never_reached_means_503_and_nothing_upstream(
         assert fresh.requests() == []
     finally:
         issuer.outage("ok")
+
+
+@pytest.mark.parametrize("mode", ["error", "garbage", "slow"])
+def test_abuse_29_agents_do_not_notice_that_the_issuers_keys_are_out_of_reach(
+    gateway: Gateway, issuer: Issuer, fresh: StandIn, mode: str
+) -> None:
+    assert curl(gateway, URL, token=issuer.token("demo-agent")).status == 200
+    issuer.outage(mode)
+    try:
+        for token in (issuer.token("demo-agent"), issuer.token("sre-agent")):
+            assert curl(gateway, URL, token=token).status == 200
+        # somebody's unknown key makes the gateway ask, and wait for, that issuer
+        unknown = issuer.mint(headers={"kid": "unknown"}, sub="demo-agent", groups=["agents"])
+        opened = raw_client.connect(gateway.port, f"{API}:443", [raw_client.basic(unknown)]).connected
+        assert opened is not None
+        assert opened.status == 407
+        assert curl(gateway, URL, token=issuer.token("demo-agent")).status == 200
+    finally:
+        issuer.outage("ok")
+
+
+def test_abuse_28_many_bad_logins_of_one_client_wait_while_another_is_served(
+    gateway: Gateway, issuer: Issuer, fresh: StandIn
+) -> None:
+    good, attempts = issuer.token("demo-agent"), 120
+    attackers = [
+        socket.create_connection(("127.0.0.1", gateway.port), 60, source_address=("127.0.0.2", 0))
+        for _ in range(attempts)
+    ]
+    for number, attacker in enumerate(attackers):
+        login = raw_client.bearer(f"{good}{number}")
+        attacker.sendall(raw_client.head(f"CONNECT {API}:443 HTTP/1.1", [("Host", API), login]))
+    assert curl(gateway, URL, token=good).status == 200
+    answered, _, _ = select.select(attackers, [], [], 0)
+    assert len(answered) < attempts
+    for attacker in attackers:
+        assert raw_client.read_answer(attacker).status == 407
+        attacker.close()
+    assert len(fresh.requests()) == 1

@@ -13,7 +13,7 @@ from addons.core.approvals.needs import places_left
 from addons.core.approvals.states import State
 from addons.core.model import Json, Principal
 
-_NAME_CLAIMS = ("email", "preferred_username", "upn")
+_NAME_CLAIMS = ("sub", "email", "preferred_username", "upn")
 
 
 class VoteReason(StrEnum):
