@@ -215,6 +215,5 @@ def _why_not(detector: Detector, data: bytes) -> str:
     match = compiled(detector.pattern).search(data)
     if match is None:
         return "the pattern does not fit this example"
-    return (
-        f"what is found in this example has {entropy(match.group(detector.group) or b''):.1f} bits of entropy"
-    )
+    bits = abs(entropy(match.group(detector.group) or b""))
+    return f"what is found in this example has {bits:.1f} bits of entropy"

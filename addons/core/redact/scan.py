@@ -99,12 +99,13 @@ class Scanner:
     def _layers(self, text: bytes, work: Work, depth: int) -> Iterator[Finding]:
         for undo in (layers.unpercent, layers.unbackslash, layers.unentity, layers.unstyle):
             layer = undo(text)
-            if layer is not None:
-                yield from self.through(layer, work, depth)
+            for finding in self.through(layer, work, depth) if layer is not None else ():
+                is_string = undo is layers.unbackslash
+                yield finding.moved(finding.start, finding.end, inside=1) if is_string else finding.unquoted()
         for blob in layers.blobs(text):
             inner = self.scan(blob.text, work, depth)
             if inner:
-                yield inner[0].moved(blob.start, blob.end)
+                yield inner[0].moved(blob.start, blob.end).unquoted()
 
     def through(self, layer: layers.Layer, work: Work, depth: int) -> Iterator[Finding]:
         """Give findings of a layer's text, at their places in its source."""

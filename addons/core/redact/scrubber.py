@@ -334,7 +334,7 @@ class Scrubber:
         end = 0
         for finding in found:
             mask = self._masker.mask_of(finding).encode()
-            out += (data[end : finding.start], b'"' + mask + b'"' if finding.bare else mask)
+            out += (data[end : finding.start], finding.masked(mask))
             end = finding.end
         return b"".join([*out, data[end:]])
 

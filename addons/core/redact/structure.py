@@ -132,7 +132,7 @@ def _in_leaf(scanner: Scanner, data: bytes, leaf: Leaf, work: Work, depth: int) 
     for finding in inner:
         if finding.detector == "card" and _ID_NAME.search(leaf.name):
             continue
-        yield finding.moved(finding.start + leaf.start, finding.end + leaf.start)
+        yield finding.moved(finding.start + leaf.start, finding.end + leaf.start, inside=1)
 
 
 def text_of(data: bytes, leaf: Leaf) -> bytes:
