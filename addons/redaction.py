@@ -267,7 +267,9 @@ class Redaction:
         url = await self._target(request, call)
         if Stage.BODY in call.permits and (call.stores_bodies or not request.raw_content):
             masks = call.decision.mask_forward if call.decision is not None else NO_MASKS
-            stored = await self._storable(request, call.body, self._still_to_mask(masks, applied=applied), call)
+            stored = await self._storable(
+                request, call.body, self._still_to_mask(masks, applied=applied), call
+            )
         else:
             # As its rule says, or it was refused before anyone read the body: size and digest are enough, and
             # cost little.
