@@ -168,7 +168,9 @@ def _reload(runtime: Runtime, policy: Policy, redaction: Redaction, worker: Deci
     return PolicyReload(
         policy,
         [runtime.base_dir / name for name in config.policy],
-        lambda texts: checked(parse_texts(texts, runtime.catalogue), config.credentials),
+        lambda texts: checked(
+            parse_texts(texts, runtime.catalogue, runtime.policy_set.detectors), config.credentials
+        ),
         runtime.journal,
         prepare=[lambda policy_set: redaction.prepare(masks.detect for masks in policy_set.masks)],
         announce=[worker.prepare, policy.announce],

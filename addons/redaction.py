@@ -26,7 +26,6 @@ from addons.core.redact.mask import UNREAD, contains_mask
 from addons.core.redact.masks import NO_MASKS, Masks
 from addons.core.redact.message_masks import MessageMasks
 from addons.core.redact.scrubber import Scrubbed, ScrubbedText
-from addons.core.redact.selection import SECRETS
 from addons.flowstate import Call, MaskedRequest, Stage, StoredMessage
 from addons.store.finding_counts import FindingCounts
 from addons.store.head_masking import (
@@ -46,7 +45,6 @@ _IN_THREAD = 64 * 1024  # larger bodies are encoded, searched and digested in a 
 _MAX_OUTLINE = 512
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
 _READS = frozenset({Risk.READ, Risk.SENSITIVE_READ})
-_STORED = Masks(detect=frozenset((SECRETS,)))  # whatever the rules say
 _SUCCESS_BELOW = 300
 # Digests of a body (RFC 9530, RFC 3230, RFC 1864): untrue once it is masked, and good to test guesses with.
 _DIGESTS = frozenset({b"content-digest", b"repr-digest", b"digest", b"content-md5"})
@@ -173,7 +171,7 @@ class Redaction:
         body: bytes | None = forwarded.data
         if body:
             try:
-                still = _still_to_mask(masks, applied=masks)
+                still = self._still_to_mask(masks, applied=masks)
                 body = (await self._masked(still, body, flow.request, call)).data
             except (TooComplex, NotMaskable, MaskingUnavailable):
                 body = None
@@ -228,7 +226,7 @@ class Redaction:
             await _replace_body(answer, done.data)
         if call.stores_bodies or not answer.raw_content:
             stored = await self._storable(
-                answer, call.answer_body, _still_to_mask(masks, applied=masks), call
+                answer, call.answer_body, self._still_to_mask(masks, applied=masks), call
             )
         else:
             stored = await self._unstored(answer, call)
@@ -269,7 +267,9 @@ class Redaction:
         url = await self._target(request, call)
         if Stage.BODY in call.permits and (call.stores_bodies or not request.raw_content):
             masks = call.decision.mask_forward if call.decision is not None else NO_MASKS
-            stored = await self._storable(request, call.body, _still_to_mask(masks, applied=applied), call)
+            stored = await self._storable(
+                request, call.body, self._still_to_mask(masks, applied=applied), call
+            )
         else:
             # As its rule says, or it was refused before anyone read the body: size and digest are enough, and
             # cost little.
@@ -319,6 +319,11 @@ class Redaction:
                 raise
             return unread_target(target)
 
+    def _still_to_mask(self, masks: Masks, *, applied: Masks) -> Masks:
+        """What the stored form lacks of what the rules ask for, and of what is masked always."""
+        wanted = masks | Masks(detect=self._masks.stored)
+        return Masks(wanted.detect - applied.detect, wanted.json - applied.json)
+
     async def _unstored(self, message: http.Message, call: Call) -> StoredMessage:
         """A message whose body is not stored. Nothing was looked for in that, so nothing counts as found."""
         raw = message.raw_content or b""
@@ -352,12 +357,6 @@ def _ascii(target: str) -> str:
 
 def _is_read(call: Call) -> bool:
     return call.operation is not None and call.operation.risk in _READS
-
-
-def _still_to_mask(masks: Masks, *, applied: Masks) -> Masks:
-    """What the stored form lacks of what the rules ask for, and of what is masked always."""
-    wanted = masks | _STORED
-    return Masks(wanted.detect - applied.detect, wanted.json - applied.json)
 
 
 def _together(*counts: Mapping[str, int]) -> dict[str, int]:

@@ -14,7 +14,6 @@ from addons.core.catalogue import Catalogue
 from addons.core.config import Config
 from addons.core.policy.policy_set import PolicySet
 from addons.core.redact.gate import use_databases
-from addons.core.redact.mask import MASK_KEY, Masker
 from addons.core.redact.message_masks import MessageMasks
 from addons.store import moment
 from addons.store.approvals import Approvals
@@ -24,6 +23,7 @@ from addons.store.certificates import Authority, ensure_authority
 from addons.store.config_file import LoadedConfig
 from addons.store.configured_issuers import issuer_settings
 from addons.store.credentials import CredentialProblem, Credentials, CredentialSettings, SecretSource
+from addons.store.detector_files import load_detectors, masks_of
 from addons.store.dialling import Route
 from addons.store.gate_cache import GateCache
 from addons.store.journal import Journal, JournalLimits
@@ -76,13 +76,14 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
     now = datetime.datetime.now(datetime.UTC)
     authority = ensure_authority(base / config.certs, hosts.domains(), now)
     catalogue = read_catalogue()
-    policy_set = read_policy([base / name for name in config.policy], catalogue, config.credentials)
+    detectors = load_detectors(loaded)
+    policy = [base / name for name in config.policy]
+    policy_set = read_policy(policy, catalogue, config.credentials, detectors.names())
     credentials = Credentials(_credential_settings(config, base), environment)
     credentials.load_all()
     state = StateDir.open(state_path)
     key_sets = KeySets(issuer_settings(config, base))
     use_databases(GateCache(state))
-    masker = Masker(state.installation_key(MASK_KEY))
     return Runtime(
         config=config,
         base_dir=base,
@@ -93,7 +94,7 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
         key_sets=key_sets,
         tokens=TokenAuthority(key_sets),
         credentials=credentials,
-        masks=MessageMasks(masker),
+        masks=masks_of(state, config, detectors),
         routes={
             host: Route(to.address, to.port, str(base / to.ca) if to.ca else None)
             for host, to in config.upstream.connect_to.items()

@@ -19,6 +19,7 @@ from addons.core.config import Config
 from addons.core.config_sections import SecretSource
 from addons.core.model import Json
 from addons.store.config_file import read_config
+from addons.store.detector_files import load_detectors
 from addons.store.policy_files import read_catalogue, read_policy
 
 app = typer.Typer(
@@ -53,9 +54,10 @@ def check(file: FileArgument = DEFAULT_FILE) -> None:
     with told_plainly():
         loaded = read_config(file, os.environ)
         paths = [loaded.resolve(name) for name in loaded.config.policy]
-        policy_set = read_policy(paths, read_catalogue(), loaded.config.credentials)
+        detectors = load_detectors(loaded)
+        policy_set = read_policy(paths, read_catalogue(), loaded.config.credentials, detectors.names())
     errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False, markup=False)
-    for warning in policy_set.warnings:
+    for warning in (*detectors.notes, *policy_set.warnings):
         errors.print(f"{warning} [warning]", style="yellow")
     typer.echo(f"{file}: nothing wrong; {len(policy_set.rules)} rules, {policy_set.revision}")
 

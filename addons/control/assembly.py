@@ -20,7 +20,7 @@ from addons.control.verifying import Verifying
 from addons.control.witnessing import Witnessing
 from addons.core.config_approvals import Login
 from addons.core.redact.findings import TooComplex
-from addons.core.redact.mask import MASK_KEY, UNREAD, Masker
+from addons.core.redact.mask import UNREAD
 from addons.core.redact.message_masks import MessageMasks
 from addons.store import moment
 from addons.store.approval_keeper import Keeper
@@ -28,6 +28,7 @@ from addons.store.approvals import Approvals
 from addons.store.blocks import Blocks
 from addons.store.config_file import LoadedConfig
 from addons.store.credentials import SecretReader, SecretSource, text_secret
+from addons.store.detector_files import load_detectors, masks_of
 from addons.store.journal import Journal, JournalLimits
 from addons.store.key_set_fetch import IssuerSettings
 from addons.store.key_sets import KeySets
@@ -101,7 +102,7 @@ def assemble(
             feed=ChangeFeed(approvals),
             public=public,
             now=now,
-            scrub=_scrubber(state),
+            scrub=_scrubber(masks_of(state, config, load_detectors(loaded))),
             verifying=Verifying(state),
             witnessing=Witnessing(config.audit.witnesses, loaded.base_dir, state, journal),
         )
@@ -111,9 +112,8 @@ def assemble(
     )
 
 
-def _scrubber(state: StateDir) -> Callable[[str], str]:
+def _scrubber(masks: MessageMasks) -> Callable[[str], str]:
     """Reasons go on record and out in messages, and people paste."""
-    masks = MessageMasks(Masker(state.installation_key(MASK_KEY)))
 
     def scrub(text: str) -> str:
         try:

@@ -28,6 +28,7 @@ from addons.core.config_sections import (
     Log,
     Name,
     Recordings,
+    Redaction,
     Secret,
     Sites,
     Upstream,
@@ -59,6 +60,7 @@ class Config(Section):
     upstream: Upstream = Upstream()
     limits: Limits = Limits()
     recordings: Recordings = Recordings()
+    redaction: Redaction = Redaction()
     audit: Audit = Audit()
     approvals: Approvals = Approvals()
     drain: Annotated[Duration, Field(ge=0)] = 10.0

@@ -292,6 +292,17 @@ class Recordings(Section):
     """Keys that were used before, for reading what was sealed with them."""
 
 
+class Redaction(Section):
+    """What is masked beyond the built-in secrets. The files are read at the start."""
+
+    detectors: tuple[FileName, ...] = ()
+    """Files with detectors of your own: ddgate's YAML form, or gitleaks' where the name ends in `.toml`."""
+    pii: bool = False
+    """Mask personal data too in all that is stored and shown. What is forwarded is as the rules say."""
+    card_last_four: bool = False
+    """Show the last four digits of a card number in its mask: `[REDACTED:card-4242:…]`."""
+
+
 class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"

@@ -100,8 +100,13 @@ class _Inspection:
             self._add(
                 ("certs",), f"{certs}: not a directory", "name a directory, or one that isn't there yet"
             )
-        for index, name in enumerate(config.policy):
-            self._content(("policy", index), name, "paths are relative to this file")
+        named: list[tuple[yaml_source.Path, str]] = [
+            (("policy", index), name) for index, name in enumerate(config.policy)
+        ]
+        detectors = config.redaction.detectors
+        named += [(("redaction", "detectors", index), name) for index, name in enumerate(detectors)]
+        for path, name in named:
+            self._content(path, name, "paths are relative to this file")
         if config.listen.tls is not None:
             self._listener(config.listen)
         for index, issuer in enumerate(config.issuers):

@@ -37,7 +37,7 @@ def serve(channel: Channel) -> None:
     hello = pickle.loads(channel.receive()[0])  # noqa: S301 - from the gateway that started this process
     if not isinstance(hello, Hello):
         raise TypeError("the first message is not a Hello")
-    policy_set = PolicySet.from_files(hello.files, hello.catalogue)
+    policy_set = PolicySet.from_files(hello.files, hello.catalogue, hello.detectors)
     bound_memory(hello.memory)
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)

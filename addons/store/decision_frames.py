@@ -40,6 +40,7 @@ class Hello:
 
     files: tuple[tuple[str, str], ...]
     catalogue: OperationCatalogue
+    detectors: frozenset[str]
     memory: int
     seconds: float
 

@@ -198,7 +198,8 @@ class _Seat:
         if self._child is not None and self._child.is_alive:
             return self._child
         self._unseat()
-        hello = Hello(self.policy_set.files, self.catalogue, self.limits.memory, self.limits.seconds + 1)
+        of = self.policy_set
+        hello = Hello(of.files, self.catalogue, of.detectors, self.limits.memory, self.limits.seconds + 1)
         data = await asyncio.to_thread(dump, hello)
         ready = False
         try:

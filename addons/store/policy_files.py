@@ -60,15 +60,18 @@ def read_texts(paths: Sequence[Path]) -> PolicyTexts:
     return PolicyTexts(tuple(files), tuple(problems))
 
 
-def parse_texts(texts: PolicyTexts, catalogue: OperationCatalogue) -> PolicySet:
-    """Make one policy of the texts, without running its tests.
+def parse_texts(
+    texts: PolicyTexts, catalogue: OperationCatalogue, detectors: frozenset[str] | None = None
+) -> PolicySet:
+    """Make one policy of the texts, without running its tests. `detectors`: the names that `detect:` may use,
+    where they are more than the built-in ones.
 
     Raises:
         ProblemsError: with every problem of every file.
 
     """
     try:
-        policy_set = PolicySet.from_files(texts.files, catalogue)
+        policy_set = PolicySet.from_files(texts.files, catalogue, detectors)
     except ProblemsError as error:
         raise ProblemsError([*texts.problems, *error.problems]) from None
     if texts.problems:
@@ -76,28 +79,33 @@ def parse_texts(texts: PolicyTexts, catalogue: OperationCatalogue) -> PolicySet:
     return policy_set
 
 
-def parse_policy(paths: Sequence[Path], catalogue: OperationCatalogue) -> PolicySet:
-    """Read files as one policy, without running its tests.
+def parse_policy(
+    paths: Sequence[Path], catalogue: OperationCatalogue, detectors: frozenset[str] | None = None
+) -> PolicySet:
+    """Read files as one policy, without running its tests. `detectors` as for `parse_texts`.
 
     Raises:
         ProblemsError: with every problem of every file.
 
     """
-    return parse_texts(read_texts(paths), catalogue)
+    return parse_texts(read_texts(paths), catalogue, detectors)
 
 
 def read_policy(
-    paths: Sequence[Path], catalogue: OperationCatalogue, credentials: Collection[str] | None = None
+    paths: Sequence[Path],
+    catalogue: OperationCatalogue,
+    credentials: Collection[str] | None = None,
+    detectors: frozenset[str] | None = None,
 ) -> PolicySet:
     """Read files as one policy, and run its tests.
 
-    `credentials` are the configured names, where they are known.
+    `credentials` and `detectors` are the configured names, where they are known.
 
     Raises:
         ProblemsError: with every problem of every file, or every failing test and missing credential.
 
     """
-    return checked(parse_policy(paths, catalogue), credentials)
+    return checked(parse_policy(paths, catalogue, detectors), credentials)
 
 
 def checked(policy_set: PolicySet, credentials: Collection[str] | None) -> PolicySet:

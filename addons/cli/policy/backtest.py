@@ -11,7 +11,7 @@ import typer
 
 from addons.cli.errors import told_plainly
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
-from addons.cli.policy.choice import JsonOption
+from addons.cli.policy.choice import DetectorsOption, JsonOption, known_detectors
 from addons.core.policy.backtesting import Change
 
 
@@ -76,6 +76,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - each is an option of the command
     groups: NamelessOption = None,
     fail_on: FailOnOption = FailOn.DENIED,
     state: StateDirOption = DEFAULT_STATE_DIR,
+    config_path: DetectorsOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -100,7 +101,8 @@ def backtest(  # noqa: PLR0913, PLR0917 - each is an option of the command
     from addons.cli.policy.comparison import compare  # noqa: PLC0415 - as above
 
     with told_plainly():
-        compared = compare([new, *(also or [])], against or [], flows, groups, state)
+        detectors = known_detectors(config_path, None)
+        compared = compare([new, *(also or [])], against or [], flows, groups, state, detectors)
     comparison = compared.comparison
     if fail_on is FailOn.CHANGED:
         failed = comparison.total(*Change) > 0

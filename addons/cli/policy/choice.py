@@ -13,6 +13,7 @@ from addons.cli.options import PROJECT_ROOT
 from addons.core.catalogue import Catalogue
 from addons.core.policy.policy_set import PolicySet
 from addons.store.config_file import LoadedConfig, read_config
+from addons.store.detector_files import load_detectors
 from addons.store.policy_files import parse_policy
 
 FilesArgument = Annotated[
@@ -29,8 +30,13 @@ ConfigOption = Annotated[
         "--config",
         "-c",
         envvar="DDGATE_CONFIG",
-        help="The configuration that names the files; else ./ddgate.yaml in the checkout.",
+        help="The configuration that names the files; else ./ddgate.yaml in the checkout. Beside FILES it "
+        "says which detectors of your own there are.",
     ),
+]
+DetectorsOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="A configuration with detectors of your own that rules may name."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 
@@ -49,9 +55,20 @@ def chosen_files(
     return [loaded.resolve(name) for name in loaded.config.policy], loaded
 
 
-def read_chosen(paths: Iterable[Path], catalogue: Catalogue) -> PolicySet:
+def known_detectors(config_path: Path | None, loaded: LoadedConfig | None) -> frozenset[str] | None:
+    """Names that `detect:` may use: those of the configuration that named the files, or that was given beside
+    them. None where there is no configuration.
+    """
+    if loaded is None and config_path is not None:
+        loaded = read_config(config_path, os.environ)
+    return load_detectors(loaded).names() if loaded is not None else None
+
+
+def read_chosen(
+    paths: Iterable[Path], catalogue: Catalogue, detectors: frozenset[str] | None = None
+) -> PolicySet:
     """Read files as one policy. Raises ProblemsError with every problem of every file."""
-    return parse_policy([shown_path(path) for path in paths], catalogue)
+    return parse_policy([shown_path(path) for path in paths], catalogue, detectors)
 
 
 def shown_path(path: Path) -> Path:

@@ -22,6 +22,7 @@ from addons.cli.policy.choice import (
     FilesArgument,
     JsonOption,
     chosen_files,
+    known_detectors,
     names_of,
     read_chosen,
 )
@@ -66,11 +67,12 @@ def check(
     """
     with told_plainly():
         paths, loaded = chosen_files(files, config_path)
+        detectors = known_detectors(config_path, loaded)
         catalogue = read_catalogue()
     policy_set: PolicySet | None = None
     warnings: tuple[Problem, ...] = ()
     try:
-        policy_set = read_chosen(paths, catalogue)
+        policy_set = read_chosen(paths, catalogue, detectors)
         problems = [failure(outcome) for outcome in policy_set.run_tests() if not outcome.passed]
         if loaded is not None:
             problems += policy_set.credential_problems(loaded.config.credentials)
@@ -129,8 +131,8 @@ def run_tests(
     Only what fails: `ddgate policy test --json | jq '.[] | select(.passed | not)'`
     """
     with told_plainly():
-        paths, _ = chosen_files(files, config_path)
-        policy_set = read_chosen(paths, read_catalogue())
+        paths, loaded = chosen_files(files, config_path)
+        policy_set = read_chosen(paths, read_catalogue(), known_detectors(config_path, loaded))
     outcomes = policy_set.run_tests()
     covered = coverage(policy_set) if with_coverage else ()
     if as_json:

@@ -81,12 +81,13 @@ class Compared:
         _print(self.comparison, f"{names_of(self.files)} ({self.policy.revision}) compared with {then}")
 
 
-def compare(
+def compare(  # noqa: PLR0913, PLR0917 - what the command was given
     files: Sequence[Path],
     against: Sequence[Path],
     flows: Sequence[Path] | None,
     nameless_groups: Sequence[str] | None,
     state: Path,
+    detectors: frozenset[str] | None,
 ) -> Compared:
     """Judge every recorded call.
 
@@ -96,8 +97,8 @@ def compare(
 
     """
     catalogue = read_catalogue()
-    policy = read_chosen(files, catalogue)
-    before = read_chosen(against, catalogue) if against else None
+    policy = read_chosen(files, catalogue, detectors)
+    before = read_chosen(against, catalogue, detectors) if against else None
     calls = open_calls(flows, state, catalogue, nameless_groups)
     comparison = Comparison()
     claims = any(reads_claims(each) for each in (policy, before) if each)

@@ -11,7 +11,7 @@ import typer
 
 from addons.cli.errors import told_plainly
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
-from addons.cli.policy.choice import ConfigOption, JsonOption, chosen_files, read_chosen
+from addons.cli.policy.choice import ConfigOption, JsonOption, chosen_files, known_detectors, read_chosen
 from addons.cli.policy.explanation import Explained, contents_of, explanation_json, print_explanation
 from addons.cli.policy.given import InlineRequest, given_request, inline_request
 from addons.core.catalogue import Catalogue
@@ -97,8 +97,8 @@ def explain(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """
     with told_plainly():
         catalogue = read_catalogue()
-        files, _ = chosen_files(policy, config_path)
-        policy_set = read_chosen(files, catalogue)
+        files, loaded = chosen_files(policy, config_path)
+        policy_set = read_chosen(files, catalogue, known_detectors(config_path, loaded))
         inline = InlineRequest(op, tuple(groups or ()), subject, method, path, body)
         explained: Explained | None
         if what is None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from addons.cli.errors import told_plainly
+from addons.cli.policy.choice import DetectorsOption, known_detectors
 from addons.core.policy.forms.schema import schema_text
 from addons.store.policy_files import read_catalogue
 
@@ -17,7 +18,7 @@ OutputOption = Annotated[
 ]
 
 
-def schema(output: OutputOption = None) -> None:
+def schema(output: OutputOption = None, config_path: DetectorsOption = None) -> None:
     """Print the JSON Schema of policy files.
 
     It knows every key, operation, tag, risk class and detector, so an editor completes them and marks what is
@@ -25,10 +26,12 @@ def schema(output: OutputOption = None) -> None:
 
     `# yaml-language-server: $schema=/path/to/policies/schema.json`
 
+    With detectors of your own: `ddgate policy schema --config ddgate.yaml -o policy.schema.json`
+
     After a change of the catalogue: `ddgate policy schema -o policies/schema.json`
     """
     with told_plainly():
-        text = schema_text(read_catalogue())
+        text = schema_text(read_catalogue(), known_detectors(config_path, None))
         if output is not None:
             output.write_text(text)
     if output is None:

@@ -21,6 +21,7 @@ from addons.core.policy.index import CompiledRule, RuleIndex
 from addons.core.policy.request import Decision, Masks, PolicyRequest, Reads
 from addons.core.policy.rules import Fit, Rule
 from addons.core.policy.trials import TestOutcome, Trial, prepare
+from addons.core.redact.detector_set import BUILT_IN
 from addons.core.yaml_form import validate
 from addons.core.yaml_source import Problem, ProblemsError, did_you_mean, load
 
@@ -35,10 +36,12 @@ class PolicySet:
     `digest` is the SHA-256 of the rules and tests in one spelling, the same in whatever order and files they
     stand; `revision` is its first digits, for decisions. `warnings` are not errors: places where rules can
     meet so that a call is denied. `observe_until` is when `profile: observe` ends, in seconds since the
-    epoch; None where the rules are enforced. `files` are the names and texts that it was made of.
+    epoch; None where the rules are enforced. `files` are the names and texts that it was made of, and
+    `detectors` the names that were known.
     """
 
     files: tuple[tuple[str, str], ...]
+    detectors: frozenset[str]
     rules: tuple[Rule, ...]
     digest: str
     warnings: tuple[Problem, ...]
@@ -48,14 +51,21 @@ class PolicySet:
     _trials: tuple[Trial, ...]
 
     @classmethod
-    def from_files(cls, files: Iterable[tuple[str, str]], catalogue: OperationCatalogue) -> PolicySet:
-        """Read (name, text) pairs as one policy.
+    def from_files(
+        cls,
+        files: Iterable[tuple[str, str]],
+        catalogue: OperationCatalogue,
+        detectors: frozenset[str] | None = None,
+    ) -> PolicySet:
+        """Read (name, text) pairs as one policy. `detectors` are the names that `detect:` may use; without
+        them the built-in ones.
 
         Raises:
             ProblemsError: every problem of every file.
 
         """
         files = tuple(files)
+        detectors = detectors if detectors is not None else BUILT_IN.names()
         problems: list[Problem] = []
         parsed: list[PolicyFile] = []
         for name, text in files:
@@ -65,11 +75,11 @@ class PolicySet:
                 problems += error.problems
                 continue
             try:
-                parsed.append(PolicyFile(source, validate(PolicyDocument, source)))
+                parsed.append(PolicyFile(source, validate(PolicyDocument, source), detectors=detectors))
             except ProblemsError as error:
                 problems += error.problems
                 if (rest := salvaged(source)) is not None:
-                    parsed.append(PolicyFile(*rest))
+                    parsed.append(PolicyFile(*rest, detectors=detectors))
         all_read = not problems
         operations = Operations(catalogue)
         compile_names(parsed)
@@ -87,6 +97,7 @@ class PolicySet:
         compiled.sort(key=lambda each: each.rule.id)
         return cls(
             files=files,
+            detectors=detectors,
             rules=tuple(each.rule for each in compiled),
             digest=_digest(compiled, [case for file in parsed for case in file.document.tests], until),
             warnings=(*(one for file in parsed for one in file.warnings), *_credential_conflicts(compiled)),

@@ -1,11 +1,10 @@
 """What a detector is, and the checks that a pattern alone can't make."""
 
-# ruff: noqa: PLR2004 - lengths and digits of the standards that are named
-
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable
+import string
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import re2
@@ -14,8 +13,10 @@ from addons.core.redact.names import entropy, is_placeholder
 
 type Check = Callable[[bytes], bool]
 
+_BASE62 = (string.digits + string.ascii_uppercase + string.ascii_lowercase).encode()
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
+_LATIN1.log_errors = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,10 @@ class Detector:
     `pattern` is RE2 syntax over Latin-1 bytes; `group` the capture that holds the secret (0: all of it).
     `gate` is a cheap pattern that every text with a match contains, an alternation of fixed pieces if
     possible: it decides whether a body is looked at. `keywords`: a text without any of them is not searched
-    (none: always searched). `examples` must be found, `counterexamples` must not. `structural` detectors
-    rely on what surrounds a value and are not tried on joined pieces of a list.
+    (none: always searched); with `any_case` they are in lower case and sought in the text's lower case.
+    `examples` must be found, `counterexamples` must not. `structural` detectors rely on what surrounds a
+    value and are not tried on joined pieces of a list. `beside`: the pattern rests on a name in front of the
+    value, so that in JSON it is tried on `"key": "value"` too.
     """
 
     id: str
@@ -40,30 +43,36 @@ class Detector:
     check: Check | None = None
     pii: bool = False
     structural: bool = False
+    any_case: bool = False
+    beside: bool = False
 
 
 def compiled(pattern: str) -> re2._Regexp:
+    """Raises re2.error for what is no pattern."""
     return re2.compile(pattern.encode("latin-1"), options=_LATIN1)
 
 
-def luhn(value: bytes) -> bool:
-    """ISO/IEC 7812 check digit, separators ignored; 13 to 19 digits that are not all the same."""
-    digits = [code - 48 for code in value if 48 <= code <= 57]
-    if not 13 <= len(digits) <= 19 or len(set(digits)) < 2:
-        return False
-    total = sum(
-        digit if index % 2 == 0 else digit * 2 - 9 * (digit > 4)
-        for index, digit in enumerate(reversed(digits))
-    )
-    return total % 10 == 0
+def spans(pattern: re2._Regexp, text: bytes, group: int) -> Iterator[tuple[int, int]]:
+    """Where `group` is in each match. The next may begin with the boundary that the last one ended in."""
+    if not group:
+        yield from (match.span() for match in pattern.finditer(text))
+        return
+    position = 0
+    while (match := pattern.search(text, position)) is not None:
+        start, end = match.span(group)
+        if start >= 0:  # else a branch without the group, for what looks alike
+            yield start, end
+        position = max(end if start >= 0 else match.end(), position + 1)
 
 
-def iban(value: bytes) -> bool:
-    """ISO 13616: length of 15 to 34 and the remainder of 97."""
-    text = value.replace(b" ", b"").decode("latin-1").upper()
-    if not 15 <= len(text) <= 34 or not text.isalnum() or not text.isascii():
-        return False
-    return int("".join(str(int(char, 36)) for char in text[4:] + text[:4])) % 97 == 1
+def finds(detector: Detector, data: bytes) -> list[bytes]:
+    """Give what a detector alone finds in plain text, keywords and checks included."""
+    text = data.lower() if detector.any_case else data
+    if detector.keywords and not any(keyword in text for keyword in detector.keywords):
+        return []
+    found = spans(compiled(detector.pattern), data, detector.group)
+    values = [data[start:end] for start, end in found]
+    return [value for value in values if value and (detector.check is None or detector.check(value))]
 
 
 def jwt_header(value: bytes) -> bool:
@@ -74,6 +83,18 @@ def jwt_header(value: bytes) -> bool:
     except binascii.Error:
         return False
     return b'"alg"' in text or b'"typ"' in text or b'"kid"' in text or b'"enc"' in text
+
+
+def crc32_base62(value: bytes) -> bool:
+    """Whether the last six characters are the CRC-32 of those before, in base 62: GitHub's form, and npm's
+    (github.blog, "Behind GitHub's new authentication token formats", 2021).
+    """
+    text, check = value[:-6], value[-6:]
+    rest, digits = binascii.crc32(text), b""
+    for _ in range(6):
+        rest, digit = divmod(rest, 62)
+        digits = _BASE62[digit : digit + 1] + digits
+    return bool(text) and digits == check
 
 
 def random_enough(bits: float) -> Check:

@@ -1,30 +1,21 @@
 """The table of detectors: vendors' tokens, then forms that many share, then personal data."""
 
-# ruff: noqa: E501, PLR2004 - a table of patterns and lengths
+# ruff: noqa: E501 - a table of patterns and lengths
 
 from __future__ import annotations
 
-import re2
+from addons.core.redact.detector import Detector, jwt_header
+from addons.core.redact.names import can_be_password, is_dense
+from addons.core.redact.personal import PERSONAL
+from addons.core.redact.vendors import VENDORS, fill, hex_, shaped
+from addons.core.redact.vendors_services import SERVICES
 
-from addons.core.redact.detector import Detector, iban, jwt_header, luhn
-from addons.core.redact.names import can_be_password, count_digits, is_dense, is_placeholder
-from addons.core.redact.vendors import BOUNDARY, VENDORS, fill, hex_, shaped
-
-_SPECIAL_USE = re2.compile(
-    rb"(?i)(?:\.(?:png|jpe?g|gif|svg|webp|js|css|ts|py|go|java|internal|local|invalid))$|^git@"
-)
 _JWT = "eyJ" + "hbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9" + ".eyJ" + "zdWIiOiJhIn0." + fill(43)
 _PEM = f"-----BEGIN RSA PRIVATE KEY-----\n{fill(64)}\n{fill(40)}\n-----END RSA PRIVATE KEY-----"
 
 
 def _userinfo(value: bytes) -> bool:
     return can_be_password(value) and not value.startswith((b"{", b"$", b"<"))
-
-
-def _social_security(value: bytes) -> bool:
-    """Areas 000, 666 and 900 up, group 00 and serial 0000 are never given out (SSA, since 2011)."""
-    area, group, serial = value.split(b"-")
-    return area not in {b"000", b"666"} and area < b"900" and group != b"00" and serial != b"0000"
 
 
 _SHARED: tuple[Detector, ...] = (
@@ -172,72 +163,4 @@ _SHARED: tuple[Detector, ...] = (
     ),
 )
 
-_PERSONAL: tuple[Detector, ...] = (
-    shaped(
-        "email",
-        r"[A-Za-z0-9][A-Za-z0-9._%+\-']{0,63}@(?:[A-Za-z0-9\-]{1,63}\.){1,6}[A-Za-z]{2,24}",
-        r"[A-Za-z0-9]@[A-Za-z0-9\-]{1,63}\.",
-        (b"@",),
-        ("mail to ines.roth+x@mail.example.net,", '"email":"p-okafor@example.org"'),
-        ("git@github.com:x/y.git", "icon@2x.png", "@team-stock", "image@sha256:ab"),
-        check=lambda value: _SPECIAL_USE.search(value) is None,
-        pii=True,
-    ),
-    shaped(
-        "card",
-        r"(?:^|[^0-9A-Za-z.\-_/+])((?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|6(?:011|4[4-9][0-9]|5[0-9]{2})|35[2-8][0-9])"
-        r"(?:[0-9]{12}|(?:[ \-][0-9]{4}){3})|3[47][0-9]{2}[ \-]?[0-9]{6}[ \-]?[0-9]{5}|3(?:0[0-5]|[68][0-9])[0-9]{11})"
-        r"(?:[^0-9A-Za-z\-.]|\.(?:[^0-9]|$)|$)",
-        r"[^0-9A-Za-z.\-_/+](?:4[0-9]|5[1-5]|2[2-7]|6[045]|35)[0-9]{2}(?:[0-9]{12}|[ \-][0-9]{4}[ \-])"
-        r"(?:[^0-9]|$|[0-9]{4}[ \-])|[^0-9A-Za-z.\-_/+]3[04678][0-9]{2}[ \-]?[0-9]{6}[ \-]?[0-9]{4,5}(?:[^0-9]|$)"
-        r"|^[2-6][0-9]{3}[ \-]?[0-9]{4}",
-        (),
-        ("card 4242424242424242 ok", "pan=5555-5555-5555-4444,", "3782 822463 10005"),
-        (
-            "seq 650917283746501928",
-            "4242424242424241",
-            "ns 1791357924680135792",
-            "a4242424242424242",
-            "4242424242424242.5",
-        ),
-        group=1,
-        check=luhn,
-        pii=True,
-    ),
-    shaped(
-        "iban",
-        BOUNDARY + r"([A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?)(?:[^A-Za-z0-9]|$)",
-        BOUNDARY + r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}",
-        (),
-        ("pay DE89370400440532013000 now", "GB29 NWBK 6016 1331 9268 19"),
-        ("DE00370400440532013000", "AB12"),
-        group=1,
-        check=iban,
-        pii=True,
-    ),
-    shaped(
-        "us-ssn",
-        r"(?:^|[^0-9A-Za-z.\-])([0-9]{3}-[0-9]{2}-[0-9]{4})(?:[^0-9A-Za-z\-]|$)",
-        r"[0-9]{3}-[0-9]{2}-[0-9]{4}",
-        (b"-",),
-        ("ssn 219-09-9981 ok",),
-        ("000-12-3456", "1219-09-9981", "219-09-99813"),
-        group=1,
-        check=_social_security,
-        pii=True,
-    ),
-    shaped(
-        "phone",
-        r"(?:^|[^0-9A-Za-z+.\-/])(\+[1-9][0-9]{0,2}(?:[ .\-]?\(?[0-9]{2,4}\)?){2,5}"
-        r"|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}-[0-9]{4})(?:[^0-9A-Za-z:]|$)",
-        r"\+[1-9][0-9 .\-(]{6}|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}-",
-        (b"+", b"("),
-        ("call +49 30 901820 today", "tel +14155550132"),
-        ("[03/Feb/2025:17:20:01 +0000]", "x+12345678901", "T10:00:00+02:00"),
-        group=1,
-        check=lambda value: 8 <= count_digits(value) <= 15 and not is_placeholder(value),
-        pii=True,
-    ),
-)
-
-DETECTORS: tuple[Detector, ...] = (*VENDORS, *_SHARED, *_PERSONAL)
+DETECTORS: tuple[Detector, ...] = (*VENDORS, *SERVICES, *_SHARED, *PERSONAL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from addons.core.redact.mask import MASK
 
@@ -36,7 +36,8 @@ class Work:
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A secret at `start:end` of some text. `secret` is the decoded value that the mask stands for.
-    `bare`: the mask needs quotes, for it replaces a JSON number.
+    `bare`: the mask needs quotes, for it replaces a JSON number; `inside` is how many JSON strings that
+    number stands in, each of which escapes the quotes once more.
     """
 
     start: int
@@ -45,9 +46,22 @@ class Finding:
     kind: str
     secret: bytes = field(repr=False)
     bare: bool = False
+    inside: int = 0
 
-    def moved(self, start: int, end: int) -> Finding:
-        return Finding(start, end, self.detector, self.kind, self.secret, self.bare)
+    def moved(self, start: int, end: int, *, inside: int = 0) -> Finding:
+        """The same in a text around, where it stands in `inside` more JSON strings."""
+        return replace(self, start=start, end=end, inside=self.inside + inside)
+
+    def unquoted(self) -> Finding:
+        """The same where quotes would be out of place: in what is encoded otherwise than a JSON string is."""
+        return replace(self, bare=False, inside=0)
+
+    def masked(self, mask: bytes) -> bytes:
+        """The mask as it stands in the text."""
+        if not self.bare:
+            return mask
+        quote = b"\\" * ((1 << self.inside) - 1) + b'"'
+        return quote + mask + quote
 
 
 def settle(found: Iterable[Finding], text: bytes) -> list[Finding]:
@@ -63,7 +77,7 @@ def settle(found: Iterable[Finding], text: bytes) -> list[Finding]:
             last = merged[-1]
             if finding.end > last.end:
                 span = text[last.start : finding.end]
-                merged[-1] = Finding(last.start, finding.end, last.detector, last.kind, span, last.bare)
+                merged[-1] = replace(last, end=finding.end, secret=span)
             continue
         merged.append(finding)
     if b"[REDACTED:" not in text:

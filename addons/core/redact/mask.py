@@ -19,6 +19,9 @@ MASK_KEY = "mask"
 UNREAD = "[REDACTED:unread:00000000]"
 """Stands for what could not be searched."""
 
+CARD = "card"
+"""The kind of a payment card's number."""
+
 _PREFIX = b"[REDACTED:"
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
@@ -46,18 +49,22 @@ class Masker:
     nobody without the key can test a guess.
     """
 
-    __slots__ = ("_key",)
+    __slots__ = ("_card_last_four", "_key")
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, card_last_four: bool = False) -> None:
+        """`card_last_four`: the mask of a card's number shows how it ends, as PCI DSS 3.4.1 allows."""
         if not key:
             raise ValueError("the masking key is empty: give at least 16 random bytes")
         self._key = key
+        self._card_last_four = card_last_four
 
     def mask(self, kind: str, secret: bytes | str) -> str:
         """Make the mask of `secret`; text that is a mask already is given back as it is."""
         data = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else secret
         if MASK.fullmatch(data):
             return data.decode("ascii")
+        if kind == CARD and self._card_last_four:
+            kind = f"{CARD}-{''.join(chr(code) for code in data if 48 <= code <= 57)[-4:]}"  # noqa: PLR2004 - digits
         return f"[REDACTED:{kind}:{hmac.digest(self._key, data, 'sha256').hex()[:8]}]"
 
     def mask_of(self, finding: Finding) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from itertools import combinations
 from types import MappingProxyType
 
+from addons.core.redact.detector_set import BUILT_IN, PII, SECRETS, DetectorSet
 from addons.core.redact.json_masks import KIND, NotMaskable, mask_json
 from addons.core.redact.json_paths import JsonPath, parse_json_path
 from addons.core.redact.mask import Masker
 from addons.core.redact.masks import Masks
 from addons.core.redact.scrubber import Scrubbed, Scrubber
-from addons.core.redact.selection import SECRETS, scanner_of
 
 _MAX_SCRUBBERS = 64
 _MAX_STEPS_LEFT_OUT = 4
@@ -24,14 +24,20 @@ _LIKE_ASCII = frozenset(("", "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1",
 
 
 class MessageMasks:
-    """Masks bodies with `masker`. One serves many threads; it keeps no message."""
+    """Masks bodies with `masker`. One serves many threads; it keeps no message.
 
-    __slots__ = ("_masker", "_scrubbers", "secrets")
+    `stored` are the detectors of all that is stored and shown, whatever the rules say, and `secrets` their
+    scrubber: secrets, and with `pii` personal data.
+    """
 
-    def __init__(self, masker: Masker) -> None:
+    __slots__ = ("_detectors", "_masker", "_scrubbers", "secrets", "stored")
+
+    def __init__(self, masker: Masker, detectors: DetectorSet = BUILT_IN, *, pii: bool = False) -> None:
         self._masker = masker
+        self._detectors = detectors
         self._scrubbers: dict[frozenset[str], Scrubber] = {}
-        self.secrets = self._scrubber(frozenset((SECRETS,)))
+        self.stored = frozenset((SECRETS, PII)) if pii else frozenset((SECRETS,))
+        self.secrets = self._scrubber(self.stored)
 
     def prepare(self, detect_sets: Iterable[frozenset[str]]) -> None:
         """Make the scrubbers for sets of detectors, some 25 ms for each that is new. Raises ValueError for a
@@ -41,9 +47,9 @@ class MessageMasks:
             if names:
                 self._scrubber(names)
 
-    def __reduce__(self) -> tuple[type[MessageMasks], tuple[Masker]]:
+    def __reduce__(self) -> tuple[Callable[[], MessageMasks], tuple[()]]:
         """A worker makes its own scrubbers: compiled patterns don't travel."""
-        return MessageMasks, (self._masker,)
+        return partial(MessageMasks, self._masker, self._detectors, pii=PII in self.stored), ()
 
     def is_clean(self, masks: Masks, body: bytes, content_type: str | None) -> bool:
         """Tell, in a small part of the time that `apply` takes, that it would change nothing. It changes
@@ -84,7 +90,7 @@ class MessageMasks:
     def _scrubber(self, names: frozenset[str]) -> Scrubber:
         scrubber = self._scrubbers.get(names)
         if scrubber is None:
-            scrubber = Scrubber(self._masker, scanner=scanner_of(names))
+            scrubber = Scrubber(self._masker, scanner=self._detectors.scanner(names))
             if (
                 len(self._scrubbers) >= _MAX_SCRUBBERS
             ):  # their sets are unions of those of rules: few, in truth

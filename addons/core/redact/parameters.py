@@ -56,7 +56,7 @@ def find_inside(scanner: Scanner, form: bytes, work: Work, depth: int) -> Iterat
         place = max(start, form.find(b"=", start, end) + 1)
         layer = layers.unpercent(form[place:end], plus=True)
         for finding in scanner.through(layer, work, depth) if layer is not None else ():
-            yield finding.moved(finding.start + place, finding.end + place)
+            yield finding.moved(finding.start + place, finding.end + place).unquoted()
         start = end + 1
 
 

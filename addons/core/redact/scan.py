@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from addons.core.redact import jsonish, layers, pairs, structure
-from addons.core.redact.detector import Detector, compiled
+from addons.core.redact.detector import Detector, compiled, spans
 from addons.core.redact.detectors import DETECTORS
 from addons.core.redact.findings import Finding, Work, settle
 from addons.core.redact.gate import Gate, Hits
@@ -23,12 +23,13 @@ class Scanner:
     message; one serves many threads.
     """
 
-    __slots__ = ("_rows", "by_name", "gate", "pii")
+    __slots__ = ("_beside", "_rows", "by_name", "gate", "pii")
 
     def __init__(self, detectors: Sequence[Detector], *, by_name: bool) -> None:
         self.by_name = by_name
         self.pii = any(detector.pii for detector in detectors)
         self._rows = [(detector, compiled(detector.pattern)) for detector in detectors]
+        self._beside = frozenset(rank for rank, detector in enumerate(detectors) if detector.beside)
         self.gate = Gate([detector.gate for detector in detectors], by_name=by_name)
 
     def scan(self, text: bytes, work: Work, depth: int = MAX_LAYERS) -> list[Finding]:
@@ -56,37 +57,55 @@ class Scanner:
             found += self._layers(text, work, depth - 1)
         return settle(found, text)
 
-    def detect(self, text: bytes, hits: Hits | None = None, *, joined: bool = False) -> Iterator[Finding]:
+    def detect(
+        self, text: bytes, hits: Hits | None = None, *, joined: bool = False, beside: bool = False
+    ) -> Iterator[Finding]:
         """Find what has a form of its own. `hits`: what the gate saw in `text`, if it was asked already.
 
         `joined`: only forms that stand without a boundary around them, for text that was put together from
-        pieces.
+        pieces. `beside`: only those that may rest on a name in front.
         """
         hits = hits or self.gate.hits(text)
         if not hits:
             return
         ranks = range(len(self._rows)) if hits.forms is None else sorted(hits.forms - _NO_FORM)
+        folded = text.lower()
         for rank in ranks:
             detector, pattern = self._rows[rank]
-            if joined and (detector.structural or detector.group or detector.pii):
+            if (joined and (detector.structural or detector.group or detector.pii)) or (
+                beside and not detector.beside
+            ):
                 continue
-            if detector.keywords and not any(keyword in text for keyword in detector.keywords):
+            searched = folded if detector.any_case else text
+            if detector.keywords and not any(keyword in searched for keyword in detector.keywords):
                 continue
-            for match in pattern.finditer(text):
-                start, end = match.span(detector.group)
+            for start, end in spans(pattern, text, detector.group):
                 value = text[start:end]
                 if detector.check is None or detector.check(value):
                     yield Finding(start, end, detector.id, detector.kind, value)
 
+    def asks_names(self, hits: Hits) -> bool:
+        """Whether a name may tell of the value that it stands in front of, after what the gate saw."""
+        return bool(self._beside) and (hits.forms is None or not self._beside.isdisjoint(hits.forms))
+
+    def beside(self, name: bytes, value: bytes) -> Iterator[Finding]:
+        """Find what the name in front of a value tells of; offsets into `value`."""
+        text = b'"%s": "%s"' % (name, value)
+        start = len(text) - len(value) - 1
+        for finding in self.detect(text, beside=True):
+            if start <= finding.start and finding.end <= start + len(value):
+                yield finding.moved(finding.start - start, finding.end - start)
+
     def _layers(self, text: bytes, work: Work, depth: int) -> Iterator[Finding]:
         for undo in (layers.unpercent, layers.unbackslash, layers.unentity, layers.unstyle):
             layer = undo(text)
-            if layer is not None:
-                yield from self.through(layer, work, depth)
+            for finding in self.through(layer, work, depth) if layer is not None else ():
+                is_string = undo is layers.unbackslash
+                yield finding.moved(finding.start, finding.end, inside=1) if is_string else finding.unquoted()
         for blob in layers.blobs(text):
             inner = self.scan(blob.text, work, depth)
             if inner:
-                yield inner[0].moved(blob.start, blob.end)
+                yield inner[0].moved(blob.start, blob.end).unquoted()
 
     def through(self, layer: layers.Layer, work: Work, depth: int) -> Iterator[Finding]:
         """Give findings of a layer's text, at their places in its source."""

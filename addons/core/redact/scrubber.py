@@ -158,9 +158,9 @@ class Scrubber:
         """
         data = path_and_query.encode("utf-8", "surrogatepass")
         work = self._work(data)
-        done = self._apply(
-            data, settle([*self._parameters(data), *self._scanner.scan(data, work)], data), None
-        )
+        inside = parameters.find_inside(self._scanner, data, work, MAX_LAYERS - 1)
+        found = [*self._parameters(data), *inside, *self._scanner.scan(data, work)]
+        done = self._apply(data, settle(found, data), None)
         if not done.changed:
             return ScrubbedText(path_and_query, _NOTHING, changed=False)
         return ScrubbedText(done.data.decode("utf-8", "surrogatepass"), done.findings, changed=True)
@@ -334,7 +334,7 @@ class Scrubber:
         end = 0
         for finding in found:
             mask = self._masker.mask_of(finding).encode()
-            out += (data[end : finding.start], b'"' + mask + b'"' if finding.bare else mask)
+            out += (data[end : finding.start], finding.masked(mask))
             end = finding.end
         return b"".join([*out, data[end:]])
 

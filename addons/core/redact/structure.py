@@ -55,6 +55,7 @@ _DESCRIBES = re2.compile(
 )
 _MAX_JOIN = 64 * 1024
 _MIN_NUMBER = 4
+_BETWEEN = 16  # bytes at most from the end of a key to its value
 _COST_OF_KEY = 500  # in bytes read
 
 
@@ -73,7 +74,32 @@ def find(  # noqa: PLR0913, PLR0917 - what the walk below needs
         elif scanner.by_name:
             found += _by_neighbour(data, frame)
     found += _in_leaves(scanner, data, tree, hits, work, depth, named)
+    if scanner.asks_names(hits):
+        found += _beside_names(scanner, data, tree, hits, named)
     return found
+
+
+def _beside_names(
+    scanner: Scanner, data: bytes, tree: Tree, hits: Hits, named: dict[int, Finding]
+) -> Iterator[Finding]:
+    """Values whose form tells little without their key."""
+    for leaf in tree.leaves:
+        if leaf.is_key or not leaf.name or leaf.start in named:
+            continue
+        if not hits.within(leaf.start - len(leaf.name) - _BETWEEN, leaf.end + 1):
+            continue
+        raw = data[leaf.start : leaf.end]
+        layer = layers.unbackslash(raw) if leaf.quoted else None
+        for finding in scanner.beside(leaf.name, raw if layer is None else layer.text):
+            if not leaf.quoted:
+                yield Finding(leaf.start, leaf.end, finding.detector, finding.kind, raw, bare=True)
+                continue
+            span = (
+                (finding.start, finding.end)
+                if layer is None
+                else layer.source_span(finding.start, finding.end)
+            )
+            yield finding.moved(leaf.start + span[0], leaf.start + span[1])
 
 
 def _in_leaves(  # noqa: PLR0913, PLR0917 - one walk over everything that find() holds
@@ -106,7 +132,7 @@ def _in_leaf(scanner: Scanner, data: bytes, leaf: Leaf, work: Work, depth: int) 
     for finding in inner:
         if finding.detector == "card" and _ID_NAME.search(leaf.name):
             continue
-        yield finding.moved(finding.start + leaf.start, finding.end + leaf.start)
+        yield finding.moved(finding.start + leaf.start, finding.end + leaf.start, inside=1)
 
 
 def text_of(data: bytes, leaf: Leaf) -> bytes:

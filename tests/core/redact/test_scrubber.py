@@ -427,3 +427,23 @@ def test_findings_count_by_detector_and_hold_no_value() -> None:
     assert dict(done.findings) == {"github-token": 2, "pair-password": 1}
     assert GITHUB not in repr(done)
     assert PASSWORD not in repr(done)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_number_that_is_masked_inside_of_json_strings_leaves_json(depth: int) -> None:
+    document: object = {"pan": [4242424242424242], "password": 471100, "n": 7}
+    for _ in range(depth):
+        document = {"message": json.dumps(document)}
+    done = PERSONAL.scrub_body(json.dumps(document).encode(), "application/json")
+    told = json.loads(done.data)
+    for _ in range(depth):
+        told = json.loads(told["message"])
+    assert told["n"] == 7
+    assert told["pan"][0].startswith("[REDACTED:card:")
+    assert told["password"].startswith("[REDACTED:password:")
+
+
+def test_a_number_in_json_under_base64_is_masked_with_all_of_it() -> None:
+    hidden = base64.b64encode(b'{"user": "ines roth", "password": 471100, "note": "none"}').decode()
+    done = SCRUBBER.scrub_body(json.dumps({"m": hidden}).encode(), None)
+    assert json.loads(done.data)["m"].startswith("[REDACTED:")

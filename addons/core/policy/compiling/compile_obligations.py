@@ -8,8 +8,9 @@ from addons.core.policy.conditions.limits import Limit
 from addons.core.policy.forms import rule_document
 from addons.core.policy.request import Masks
 from addons.core.redact.json_paths import BadJsonPath, parse_json_path
-from addons.core.redact.selection import detector_names
 from addons.core.yaml_source import Path, did_you_mean
+
+_NO_DETECTOR = "secrets, pii, a detector's name, or one of a file that the configuration has under redaction"
 
 
 def compile_masks(file: PolicyFile, path: Path, rule: rule_document.Rule) -> tuple[Masks, Masks]:
@@ -24,10 +25,9 @@ def compile_masks(file: PolicyFile, path: Path, rule: rule_document.Rule) -> tup
 def _masks(file: PolicyFile, path: Path, masking: rule_document.Masking | None) -> Masks:
     if masking is None:
         return Masks()
-    known = detector_names()
     for index, name in enumerate(masking.detect or ()):
-        if name not in known:
-            remedy = did_you_mean(name, known) or "secrets, pii, or the name of a detector"
+        if name not in file.detectors:
+            remedy = did_you_mean(name, file.detectors) or _NO_DETECTOR
             file.add((*path, "detect", index), f"no detector is called {name!r}", remedy)
     for index, text in enumerate(masking.json_ or ()):
         try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from addons.core.policy.conditions.globs import compile_globs
 from addons.core.policy.conditions.limits import Limit
 from addons.core.policy.forms.document import PolicyDocument
+from addons.core.redact.detector_set import BUILT_IN
 from addons.core.yaml_source import Path, Position, Problem, Source, did_you_mean
 
 _LIST = "lists."
@@ -15,8 +16,8 @@ _LIST = "lists."
 
 @dataclass(slots=True)
 class PolicyFile:
-    """`lists` and `limits` are those that its rules can name, other files' included; `ambiguous` are
-    names of lists that several others define.
+    """`lists`, `limits` and `detectors` are those that its rules can name, other files' included;
+    `ambiguous` are names of lists that several others define.
     """
 
     source: Source
@@ -24,6 +25,7 @@ class PolicyFile:
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ambiguous: frozenset[str] = frozenset()
     limits: Mapping[str, Limit] = field(default_factory=dict)
+    detectors: frozenset[str] = field(default_factory=BUILT_IN.names)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 

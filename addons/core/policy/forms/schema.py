@@ -21,7 +21,7 @@ from addons.core.policy.conditions.limits import COUNTED_BY
 from addons.core.policy.forms.document import PolicyDocument
 from addons.core.policy.forms.matchers import one_as_list
 from addons.core.quantities import format_duration
-from addons.core.redact.selection import detector_names
+from addons.core.redact.detector_set import BUILT_IN
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
@@ -114,8 +114,10 @@ _BETWEEN_FIELDS: Mapping[str, tuple[JsonSchemaValue, ...]] = {
 }
 
 
-def policy_schema(catalogue: OperationCatalogue) -> JsonSchemaValue:
-    """Make the schema, with the catalogue's operations, tags and versions."""
+def policy_schema(catalogue: OperationCatalogue, detectors: frozenset[str] | None = None) -> JsonSchemaValue:
+    """Make the schema, with the catalogue's operations, tags and versions, and the names of `detectors` (else
+    the built-in ones).
+    """
     whole = PolicyDocument.model_json_schema(
         by_alias=True, ref_template="#/definitions/{model}", schema_generator=_Forms
     )
@@ -128,15 +130,19 @@ def policy_schema(catalogue: OperationCatalogue) -> JsonSchemaValue:
     for model, conditions in _BETWEEN_FIELDS.items():
         models[model]["allOf"] = list(conditions)
     document = models.pop("PolicyDocument")
-    return {"$schema": DRAFT, **document, "definitions": {**models, **_names(catalogue)}}
+    return {
+        "$schema": DRAFT,
+        **document,
+        "definitions": {**models, **_names(catalogue, detectors or BUILT_IN.names())},
+    }
 
 
-def schema_text(catalogue: OperationCatalogue) -> str:
+def schema_text(catalogue: OperationCatalogue, detectors: frozenset[str] | None = None) -> str:
     """The schema as `policies/schema.json` has it."""
-    return json.dumps(policy_schema(catalogue), indent=1) + "\n"
+    return json.dumps(policy_schema(catalogue, detectors), indent=1) + "\n"
 
 
-def _names(catalogue: OperationCatalogue) -> dict[str, JsonSchemaValue]:
+def _names(catalogue: OperationCatalogue, detectors: frozenset[str]) -> dict[str, JsonSchemaValue]:
     """What names there are: each list stands once, and is referred to."""
     names = sorted(catalogue.names())
     found = {name: catalogue.by_name(name) for name in names}
@@ -167,7 +173,7 @@ def _names(catalogue: OperationCatalogue) -> dict[str, JsonSchemaValue]:
         ),
         "VersionOrGlob": _any_of(_one_of(versions), _GLOB_OR_LIST),
         "MethodOrList": _any_of(_one_of(list(METHODS)), _LIST),
-        "Detector": _one_of(sorted(detector_names()), no_detector),
+        "Detector": _one_of(sorted(detectors), no_detector),
         "CountedBy": _any_of(
             _one_of(list(COUNTED_BY)), {"type": "string", "pattern": r"^identity\.claims\.."}
         ),
