@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from addons.cli.options import PROJECT_ROOT
-from addons.store.config_file import read_config
+from addons.cli.configured import configured
 from addons.store.sealing import NO_KEYS, SealKeys, keys_of
 from addons.store.segment_reader import SEALED, SEALED_OPEN
 
@@ -16,19 +15,15 @@ _FOLDER = "recordings"
 
 def keys_for(places: Iterable[Path], config_path: Path | None = None) -> SealKeys:
     """Read the keys if one of the places, files or directories (also of a state directory), holds what is
-    sealed. The configuration is `config_path`, else DDGATE_CONFIG's, else ./ddgate.yaml; without one there
-    are no keys, and whoever reads is told which one is missing.
+    sealed. Without a configuration (see `configured`) there are no keys, and whoever reads is told which one
+    is missing.
 
     Raises ProblemsError and CredentialProblem.
     """
     if not any(_holds_sealed(place) for place in places):
         return NO_KEYS
-    named = os.environ.get("DDGATE_CONFIG")
-    path = config_path or (Path(named) if named else PROJECT_ROOT / "ddgate.yaml")
-    if not path.exists():
-        return NO_KEYS
-    loaded = read_config(path, os.environ)
-    return keys_of(loaded.config, loaded.base_dir, os.environ)
+    loaded = configured(config_path)
+    return NO_KEYS if loaded is None else keys_of(loaded.config, loaded.base_dir, os.environ)
 
 
 def _holds_sealed(place: Path) -> bool:

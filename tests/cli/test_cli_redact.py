@@ -140,6 +140,38 @@ def test_personal_data_has_its_switch(run: Run) -> None:
     assert "email" in run("test", "-", "--pii", given=given)[1]
 
 
+OWN = """version: 1
+detectors:
+  - id: shop-ticket
+    kind: shop-ticket
+    pattern: 'SHOP-[A-Z]{4}-[0-9]{6}'
+    keywords: [SHOP-]
+    examples: ['use SHOP-QWER-904571 today']
+"""
+CONFIG = f"""version: 1
+policy: [{ROOT / "policies" / "default.yaml"}]
+issuers: [{{issuer: "https://issuer.example.com", audience: ddgate, algorithms: [RS256]}}]
+credentials: {{default: {{api_key: {{file: key}}, application_key: {{file: key}}}}}}
+redaction: {{detectors: [own.yaml], pii: true}}
+"""
+
+
+def test_a_teams_own_detectors_and_its_switch_for_personal_data_count(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.yaml").write_text(OWN)
+    (tmp_path / "ddgate.yaml").write_text(CONFIG)
+    (tmp_path / "key").write_text("0" * 32)
+    (tmp_path / "key").chmod(0o600)
+    given = b'{"note": "SHOP-ABCD-135790", "contact": "jane.roe@shop-mail.com"}'
+    assert run("test", "-", given=given)[0] == 0
+    monkeypatch.setenv("DDGATE_CONFIG", str(tmp_path / "ddgate.yaml"))
+    status, out, told = run("test", "-", given=given)
+    assert status == 1, told
+    assert "shop-ticket" in out
+    assert "email" in out
+
+
 def test_the_masks_are_those_of_the_state_directory(run: Run, state: StateDir) -> None:
     given = f"token {GITHUB}".encode()
     assert not list(state.keys.iterdir())

@@ -11,9 +11,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from addons.cli.configured import configured
+from addons.core.config_sections import Redaction
+from addons.core.redact.detector_set import BUILT_IN, PII, SECRETS, DetectorSet
 from addons.core.redact.mask import MASK_KEY, Masker
 from addons.core.redact.message_findings import Searcher
 from addons.core.redact.scrubber import Scrubber
+from addons.store.config_file import LoadedConfig
+from addons.store.detector_files import load_detectors
 from addons.store.state_dir import StateDir
 
 
@@ -28,17 +33,32 @@ class Chosen:
 
 
 def scrubber_for(chosen: Chosen) -> Scrubber:
-    """Make the scrubber of what is stored, whose masks are of this run alone."""
-    return Scrubber(Masker(secrets.token_bytes(32)), pii=chosen.pii)
+    """Make the scrubber of what is stored, with a team's own detectors. Its masks are of this run alone.
+    Raises ProblemsError.
+    """
+    scanner = _detectors(configured()).scanner(_names(pii=chosen.pii))
+    return Scrubber(Masker(secrets.token_bytes(32)), scanner=scanner)
 
 
 def searcher_for(state: StateDir | None, chosen: Chosen) -> Searcher:
     """Make what searches as `scrubber_for` masks. With the key of `state` its masks are those of the
-    recordings there. Raises StateDirUnusable.
+    recordings there. It looks for personal data also where the configuration has it masked. Raises
+    StateDirUnusable, ProblemsError.
     """
     has_key = state is not None and state.has_installation_key(MASK_KEY)
     key = state.installation_key(MASK_KEY) if state is not None and has_key else secrets.token_bytes(32)
-    return Searcher(Masker(key), pii=chosen.pii)
+    loaded = configured()
+    redaction = loaded.config.redaction if loaded is not None else Redaction()
+    scanner = _detectors(loaded).scanner(_names(pii=chosen.pii or redaction.pii))
+    return Searcher(Masker(key, card_last_four=redaction.card_last_four), scanner=scanner)
+
+
+def _detectors(loaded: LoadedConfig | None) -> DetectorSet:
+    return BUILT_IN if loaded is None else load_detectors(loaded)
+
+
+def _names(*, pii: bool) -> frozenset[str]:
+    return frozenset({SECRETS, PII} if pii else {SECRETS})
 
 
 def existing(state: Path) -> StateDir | None:
