@@ -12,6 +12,7 @@ from addons.core.token_checks import TokenCheck, TokenRejected
 MAX_ACTORS = 5
 
 _MAX_NAME = 1024
+_LAST_TIME = 253_402_300_800  # the year 10000: later than any date that can be written
 
 
 def check_kind(claims: Mapping[str, Json]) -> None:
@@ -44,6 +45,8 @@ def principal_of(claims: Mapping[str, Json], trust: IssuerTrust, expires: float)
             session=session,
             token_id=token_id,
             claims=_seen_by_policy(claims, trust),
+            token_issuer=trust.issuer,
+            issued=time_of(claims, "iat"),
         )
     act = claims["act"]
     actors = _actors(act, trust)
@@ -59,6 +62,8 @@ def principal_of(claims: Mapping[str, Json], trust: IssuerTrust, expires: float)
         session=_session(act, trust) or session,
         token_id=token_id,
         claims=_seen_by_policy({name: value for name, value in act.items() if name != "act"}, trust),
+        token_issuer=trust.issuer,
+        issued=time_of(claims, "iat"),
     )
 
 
@@ -74,6 +79,16 @@ def claim(claims: Mapping[str, Json], name: str | None) -> Json:
             return None
         value = value.get(step.replace("~1", "/").replace("~0", "~"))
     return value
+
+
+def time_of(claims: Mapping[str, Json], name: str) -> float | None:
+    """Read a time, in seconds since the epoch; None where there is none. Raises `TokenRejected`."""
+    if name not in claims:
+        return None
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_TIME:
+        raise TokenRejected(TokenCheck.BAD_CLAIM, name)
+    return float(value)
 
 
 def _fits(value: Json, wanted: Admitted) -> bool:

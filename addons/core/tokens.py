@@ -6,18 +6,16 @@ The caller brings the trusted issuers with their keys, and the time; nothing her
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import jwt
 
 from addons.core.issuer_trust import IssuerTrust
 from addons.core.model import Json, Principal
 from addons.core.token_checks import TokenCheck, TokenRejected, UnknownKeyError
-from addons.core.token_claims import check_kind, check_required, principal_of
+from addons.core.token_claims import check_kind, check_required, principal_of, time_of
 from addons.core.token_parts import UnverifiedJwt, take_apart
 from addons.core.verification_keys import VerificationKey
 
-_LAST_TIME = 253_402_300_800  # the year 10000: later than any date that can be written
 _KINDS = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt", "jose"})
 _OWN_KEY_HEADERS = ("jwk", "jku", "x5u", "x5c")
 _REFUSED_HEADERS = ("crit", "b64", "zip")
@@ -56,8 +54,7 @@ def verify_under(
     expires = check_times(claims, trust, now)
     check_kind(claims)
     check_required(claims, trust)
-    principal = principal_of(claims, trust, expires)
-    return replace(principal, token_issuer=trust.issuer, issued=_time(claims, "iat")), trust
+    return principal_of(claims, trust, expires), trust
 
 
 def check_header(header: Mapping[str, Json]) -> None:
@@ -149,25 +146,16 @@ def check_audience(claims: Mapping[str, Json], trust: IssuerTrust) -> None:
 
 
 def check_times(claims: Mapping[str, Json], trust: IssuerTrust, now: float) -> float:
-    expires = _time(claims, "exp")
+    expires = time_of(claims, "exp")
     if expires is None:
         raise TokenRejected(TokenCheck.MISSING_CLAIM, "exp")
     if expires <= now:
         raise TokenRejected(TokenCheck.EXPIRED)
     for name in ("iat", "nbf"):
-        moment = _time(claims, name)
+        moment = time_of(claims, name)
         if moment is not None and moment > now + trust.leeway:
             raise TokenRejected(TokenCheck.NOT_YET_VALID, name)
-    issued = _time(claims, "iat")
+    issued = time_of(claims, "iat")
     if expires - (now if issued is None else issued) > trust.max_lifetime:
         raise TokenRejected(TokenCheck.LIFETIME)
     return expires
-
-
-def _time(claims: Mapping[str, Json], name: str) -> float | None:
-    if name not in claims:
-        return None
-    value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_TIME:
-        raise TokenRejected(TokenCheck.BAD_CLAIM, name)
-    return float(value)
