@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.core import hosts
+from addons.core.blocklist import TokenLimits
 from addons.core.config import Config, load_config, sandbox_problems
 from addons.core.quantities import format_duration, format_size, parse_duration, parse_size
 from addons.core.verification_keys import ACCEPTED_ALGORITHMS
@@ -44,6 +45,15 @@ def test_the_defaults() -> None:
     assert small.identity.header == "X-DDGate-Identity"
     assert (small.limits.body, small.limits.decoded_body, small.limits.head) == (2**24, 2**26, 2**16)
     assert (small.upstream.timeout, small.drain) == (60, 10)
+
+
+def test_a_revocation_is_needed_as_long_as_whatever_lives_longest() -> None:
+    assert config().token_limits == TokenLimits(3600, 30)
+    second = "issuers:\n  - {issuer: 'https://a', audience: d, max_lifetime: 2h, leeway: 5s}"
+    longer = load_config(SMALL.replace("issuers:", second), "ddgate.yaml", {})
+    assert longer.token_limits == TokenLimits(7200, 30)
+    login = "control:\n  login: {issuer: 'https://people', client_id: c, session: 8h}\n"
+    assert config(login).token_limits == TokenLimits(8 * 3600, 30)
 
 
 def test_all_keys_at_once() -> None:

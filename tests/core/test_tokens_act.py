@@ -95,3 +95,12 @@ def test_an_act_that_names_nobody_is_refused_and_never_ignored(act: Json) -> Non
     with pytest.raises(TokenRejected) as caught:
         verify(ES.token(act=act), trust(ES.jwk()), NOW)
     assert caught.value.check in {TokenCheck.ACTOR, TokenCheck.BAD_CLAIM}
+
+
+def test_who_signed_it_and_when_is_known_whoever_acts() -> None:
+    """A revocation is of the signer's tokens, and of those from before it."""
+    trusts = trust(ES.jwk(), actor_issuers=(OTHER,))
+    by_another: Json = {"sub": "agent-7", "iss": OTHER, "iat": 1}
+    for token in (ES.token(iat=NOW - 7), ES.token(iat=NOW - 7, act=by_another)):
+        principal = verify(token, trusts, NOW)
+        assert (principal.token_issuer, principal.issued) == (ISSUER, NOW - 7)
