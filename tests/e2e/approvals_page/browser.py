@@ -21,7 +21,7 @@ def chromium() -> Iterator[Browser]:
     found = next((path for name in _NAMES if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip("there is no Chromium; the package is called chromium")
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=45_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, env={**os.environ, "NO_PROXY": "*"})
         yield browser
@@ -42,7 +42,7 @@ class People:
     def page(self, **options: Any) -> Page:
         """Of somebody who isn't logged in; `options` are those of a browser context."""
         context = self._browser.new_context(**options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(45_000)
         self._contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: self.wrongs.append(f"error: {error}"))
