@@ -176,7 +176,7 @@ async def test_an_approved_call_goes_on_with_its_grant_and_the_listed_headers(ma
     held = asyncio.create_task(place.stage.request(flow))
     approval = await place.pending()
     async with asyncio.timeout(10):
-        while place.stage.holding != 1:  # it is on record a moment before it is held
+        while place.stage.holding != 1:  # noqa: ASYNC110 - on record a moment before it is held, untold
             await asyncio.sleep(0.01)
     await place.approve(approval)
     await held
