@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from addons.core.config import Config
 from addons.core.redact.detector import Detector
-from addons.core.redact.detector_set import BUILT_IN, DetectorSet, with_own
+from addons.core.redact.detector_set import DetectorSet, with_own
 from addons.core.redact.gitleaks import read_rules
 from addons.core.redact.mask import MASK_KEY, Masker
 from addons.core.redact.message_masks import MessageMasks
@@ -48,7 +48,7 @@ def load_detectors(loaded: LoadedConfig) -> DetectorSet:
         own += found
     if problems:
         raise ProblemsError(problems)
-    return with_own(own, notes) if own or notes else BUILT_IN
+    return with_own(own, notes)
 
 
 def masks_of(state: StateDir, config: Config, detectors: DetectorSet) -> MessageMasks:

@@ -80,4 +80,5 @@ BUILT_IN = DetectorSet(DETECTORS)
 
 def with_own(own: Iterable[Detector], notes: Iterable[str] = ()) -> DetectorSet:
     """The built-in detectors and then `own` ones."""
-    return DetectorSet((*DETECTORS, *own), tuple(notes))
+    found, told = tuple(own), tuple(notes)
+    return DetectorSet((*DETECTORS, *found), told) if found or told else BUILT_IN

@@ -5,7 +5,7 @@ from addons.core.redact.mask import Masker
 from addons.core.redact.scrubber import Scrubber
 from tests.core.redact.clean_messages import clean_messages
 
-_COUNT = 3000
+_COUNT = 2200
 
 
 @pytest.mark.parametrize("names", [(SECRETS,), (SECRETS, PII), (PII,)], ids="+".join)

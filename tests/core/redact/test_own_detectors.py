@@ -79,6 +79,10 @@ def test_a_name_that_is_built_in_means_both() -> None:
 def test_own_detectors_can_travel_to_another_process() -> None:
     own = read_own_detectors(GOOD, "own.yaml")
     assert pickle.loads(pickle.dumps(own)) == own  # noqa: S301 - made here
+    there = pickle.loads(pickle.dumps(masks(pii=True)))  # noqa: S301 - made here
+    text = f"{TOKEN}, staff no: 471100, ines@mail.example.net"
+    assert there.secrets.scrub_text(text) == masks(pii=True).secrets.scrub_text(text)
+    assert pickle.loads(pickle.dumps(BUILT_IN)) is BUILT_IN  # noqa: S301 - made here
 
 
 @pytest.mark.parametrize(
