@@ -31,7 +31,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until[T](ask: Callable[[], T | bool | None], seconds: float = 15.0, what: str = "it") -> T:
+def wait_until[T](ask: Callable[[], T | bool | None], seconds: float = 30.0, what: str = "it") -> T:
     """Polls `ask` until it gives something true, and returns that."""
     deadline = time.monotonic() + seconds
     while True:
