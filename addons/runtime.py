@@ -107,6 +107,7 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
                 )
             ),
             sealer=sealer_of(config, base, environment),
+            apart=True,
         ),
         limit_counters=LimitCounters.open(state),
         approvals=Approvals.open(state.audit_log),

@@ -30,7 +30,7 @@ import base64
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -147,6 +147,14 @@ class Base64Text(str):
 
     def __new__(cls, data: bytes) -> Self:
         return super().__new__(cls, base64.b64encode(data).decode("ascii"))
+
+    @classmethod
+    def of_text(cls, text: str) -> Self:
+        """Take what is base64 already."""
+        return super().__new__(cls, text)
+
+    def __reduce__(self) -> tuple[Callable[[str], Base64Text], tuple[str]]:
+        return Base64Text.of_text, (str(self),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,9 @@ class ChangeRefused(Exception):  # noqa: N818 - named after what happened, as th
         self.reason = reason
         self.text = text
 
+    def __reduce__(self) -> tuple[type[ChangeRefused], tuple[RefusedBecause, str]]:
+        return ChangeRefused, (self.reason, self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Applied[T]:
@@ -52,9 +55,10 @@ class Applied[T]:
 class Change[T](Protocol):
     """What happens to the tables beside the audit records.
 
-    `apply` runs on the writer's thread, inside the transaction and a savepoint of its own, while no other
+    `apply` runs where the journal commits, inside the transaction and a savepoint of its own, while no other
     process writes; it may run twice, and then the first run is undone. So it changes nothing but the
     database, and looks at nothing that may have changed meanwhile but there. It may raise `ChangeRefused`.
+    Where that is another process than the caller's, the change goes there pickled, and so comes its result.
     """
 
     def apply(self, connection: sqlite3.Connection) -> Applied[T]: ...

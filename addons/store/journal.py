@@ -12,90 +12,63 @@ import logging
 import queue
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import cast
+from dataclasses import dataclass
+from typing import Protocol, cast
 
-from addons.core.start_problems import StartProblem
-from addons.store.audit_log import AuditLog, Wish, Written, WrittenOrNot
-from addons.store.audit_record import AuditRecord, RecordRefused, SegmentRef
-from addons.store.changes import Change, ChangeRefused
+from addons.store.audit_record import AuditRecord, RecordRefused
+from addons.store.changes import Change
+from addons.store.committer import (
+    Appended,
+    Committer,
+    Entry,
+    JournalLimits,
+    JournalUnavailable,
+    Opened,
+    Outcome,
+    Place,
+)
+from addons.store.committer_process import CommitterProcess
 from addons.store.log_check import check_log
 from addons.store.log_problems import AuditLogUnusable
 from addons.store.sealing import Sealer
-from addons.store.segments import RecoveredSegment, SegmentLimits, SegmentWriter, recover_segments
+from addons.store.segments import RecoveredSegment
 from addons.store.state_dir import StateDir
+
+__all__ = ["Appended", "Journal", "JournalLimits", "JournalUnavailable"]
 
 _log = logging.getLogger(__name__)
 
 
-class JournalUnavailable(StartProblem):
-    """Nothing of this append is acknowledged: `what` is wrong, `remedy` helps. The next append tries anew."""
+class _Commits(Protocol):
+    """Where groups go: a `Committer`, on the journal's thread, or a `CommitterProcess`."""
 
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what} {remedy}")
-        self.what = what
-        self.remedy = remedy
-
-
-@dataclass(frozen=True, slots=True)
-class JournalLimits:
-    """How much may wait, and how long.
-
-    `queued_appends` and `queued_bytes` (of flows): what may wait before further appends are refused.
-    `busy_seconds`: how long to wait for another process's transaction.
-    """
-
-    queued_appends: int = 10_000
-    queued_bytes: int = 256 * 1024 * 1024
-    busy_seconds: float = 3.0
-    segments: SegmentLimits = field(default_factory=SegmentLimits)
+    def open(self) -> Opened: ...
+    def commit(self, entries: Sequence[Entry]) -> Sequence[Outcome]: ...
+    def seconds_to_rotation(self) -> float | None: ...
+    def rotate(self) -> None: ...
+    def reopen_later(self) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Appended:
-    """What one append became: an index in the log per record, where the flow lies, if one was given, and what
-    the change gave.
-    """
+class _Waiting:
+    """Whoever waits for one entry to be durable."""
 
-    indices: tuple[int, ...]
-    recording: SegmentRef | None
-    changed: object = None
-
-
-type _Encoded = list[tuple[AuditRecord, str]] | JournalUnavailable | RecordRefused
-type _Outcome = Appended | JournalUnavailable | RecordRefused | ChangeRefused
-
-
-@dataclass(frozen=True, slots=True)
-class _Append:
-    """One caller's wish; without records and change it is a probe."""
-
-    records: tuple[AuditRecord, ...]
-    flow: bytes | None
-    change: Change[object] | None
+    entry: Entry
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Appended]
-
-    @property
-    def is_probe(self) -> bool:
-        return not self.records and self.change is None
 
 
 class Journal:
     """Open with `Journal.open`, one per process; `append` and `probe` from any event loop."""
 
     def __init__(
-        self,
-        state: StateDir,
-        limits: JournalLimits,
-        recovered: Sequence[RecoveredSegment],
-        sealer: Sealer | None = None,
+        self, committer: _Commits, limits: JournalLimits, recovered: Sequence[RecoveredSegment]
     ) -> None:
         self.recovered = tuple(recovered)
         self._limits = limits
-        self._committer = _Committer(state.audit_log, state.recordings, limits, sealer)
-        self._queue: queue.SimpleQueue[_Append | None] = queue.SimpleQueue()
+        self._committer = committer
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._lock = threading.Lock()  # guards the three below
         self._waiting = 0
         self._waiting_bytes = 0
@@ -105,26 +78,29 @@ class Journal:
 
     @staticmethod
     def open(
-        state: StateDir, limits: JournalLimits | None = None, *, sealer: Sealer | None = None
+        state: StateDir,
+        limits: JournalLimits | None = None,
+        *,
+        sealer: Sealer | None = None,
+        apart: bool = False,
     ) -> Journal:
         """Complete what gone processes left (see `recovered`), open or make the log, start the writer.
 
-        With a `sealer` flows are written sealed.
+        With a `sealer` flows are written sealed. `apart`: commit in a process of its own, which leaves the
+        interpreter to the event loop.
 
         Blocks. Raises `JournalUnavailable` if records or recordings can't be written, or the log doesn't
         verify (see `check_log`).
         """
-        try:
-            recovered = recover_segments(state.recordings)
-        except OSError as error:
-            raise _recordings_unavailable(state.recordings, error) from None
-        journal = Journal(state, limits or JournalLimits(), recovered, sealer)
+        limits = limits or JournalLimits()
         try:
             if state.audit_log.exists():
                 check_log(state)
         except AuditLogUnusable as error:
             raise JournalUnavailable(error.what, error.remedy) from None
-        journal._committer.open()
+        place = Place(state.audit_log, state.recordings, limits, sealer)
+        committer = CommitterProcess(place) if apart else Committer(place)
+        journal = Journal(committer, limits, committer.open().recovered)
         journal._thread.start()
         return journal
 
@@ -183,7 +159,7 @@ class Journal:
         self, records: tuple[AuditRecord, ...], flow: bytes | None, change: Change[object] | None
     ) -> Appended:
         loop = asyncio.get_running_loop()
-        wish = _Append(records, flow, change, loop, loop.create_future())
+        waiting = _Waiting(Entry(records, flow, change), loop, loop.create_future())
         size = len(flow) if flow else 0
         with self._lock:
             if self._closed:
@@ -198,20 +174,20 @@ class Journal:
                 )
             self._waiting += 1
             self._waiting_bytes += size
-            self._queue.put(wish)  # within the lock: nothing may queue behind the closing mark
-        return await wish.future
+            self._queue.put(waiting)  # within the lock: nothing may queue behind the closing mark
+        return await waiting.future
 
     def _run(self) -> None:
         while True:
             group = self._next_group()
-            wishes = [wish for wish in group if wish is not None]
-            if wishes:
-                self._commit(wishes)
-            if len(wishes) < len(group):
+            waiting = [each for each in group if each is not None]
+            if waiting:
+                self._commit(waiting)
+            if len(waiting) < len(group):
                 break
         self._committer.close()
 
-    def _next_group(self) -> list[_Append | None]:
+    def _next_group(self) -> list[_Waiting | None]:
         """Wait for one, then takes all there are; completes the segment when it is due meanwhile."""
         while True:
             try:
@@ -225,16 +201,17 @@ class Journal:
             except queue.Empty:
                 return group
 
-    def _commit(self, wishes: list[_Append]) -> None:
-        outcomes: Sequence[_Outcome]
+    def _commit(self, group: Sequence[_Waiting]) -> None:
+        entries = [each.entry for each in group]
+        outcomes: Sequence[Outcome]
         try:
-            outcomes = self._committer.commit(wishes)
+            outcomes = self._committer.commit(entries)
         except Exception:  # noqa: BLE001 - every caller is refused, and the thread lives to refuse or serve the next
             _log.exception("The journal's writer failed unexpectedly.")
             self._committer.reopen_later()
             outcomes = [
                 JournalUnavailable("The journal failed unexpectedly.", "See the gateway's log.")
-            ] * len(wishes)
+            ] * len(entries)
         failure = next((outcome for outcome in outcomes if isinstance(outcome, JournalUnavailable)), None)
         if failure is not None and self._failure is None:
             _log.error("Audit records can't be written: %s", failure)
@@ -242,11 +219,11 @@ class Journal:
             _log.warning("Audit records can be written again.")
         self._failure = failure
         with self._lock:
-            self._waiting -= len(wishes)
-            self._waiting_bytes -= sum(len(wish.flow) for wish in wishes if wish.flow)
-        per_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Appended], _Outcome]]] = {}
-        for wish, outcome in zip(wishes, outcomes, strict=True):
-            per_loop.setdefault(wish.loop, []).append((wish.future, outcome))
+            self._waiting -= len(entries)
+            self._waiting_bytes -= sum(len(entry.flow) for entry in entries if entry.flow)
+        per_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Appended], Outcome]]] = {}
+        for each, outcome in zip(group, outcomes, strict=True):
+            per_loop.setdefault(each.loop, []).append((each.future, outcome))
         for loop, answers in per_loop.items():
             try:
                 loop.call_soon_threadsafe(_answer, answers)
@@ -254,123 +231,7 @@ class Journal:
                 continue
 
 
-class _Committer:
-    """What the writer's thread does: everything here blocks and belongs to that thread alone."""
-
-    def __init__(
-        self, database: Path, recordings: Path, limits: JournalLimits, sealer: Sealer | None = None
-    ) -> None:
-        self._database = database
-        self._recordings = recordings
-        self._limits = limits
-        self._log: AuditLog | None = None
-        self._file: tuple[int, int] | None = None  # the log's, from the first time it was opened
-        self._segments = SegmentWriter(recordings, limits.segments, sealer)
-
-    def open(self) -> None:
-        try:
-            self._log = AuditLog.open(self._database, busy_seconds=self._limits.busy_seconds, create=True)
-            self._file = self._log.file
-            self._segments.check(thorough=True)
-        except AuditLogUnusable as error:
-            raise JournalUnavailable(error.what, error.remedy) from None
-        except OSError as error:
-            self.close()
-            raise _recordings_unavailable(self._recordings, error) from None
-
-    def commit(self, wishes: Sequence[_Append]) -> list[_Outcome]:
-        """Give one outcome per wish.
-
-        A flow that can't be written fails its own append; a recording directory or a log that can't be used
-        fails all.
-        """
-        refs: list[SegmentRef | JournalUnavailable | None] = []
-        try:
-            self._segments.check(thorough=any(wish.is_probe for wish in wishes))
-            refs = [self._write(wish.flow) for wish in wishes]
-            if any(isinstance(ref, SegmentRef) for ref in refs):
-                self._segments.sync()
-        except OSError as error:
-            return [_recordings_unavailable(self._recordings, error)] * len(wishes)
-        prepared = [self._encode(wish, ref) for wish, ref in zip(wishes, refs, strict=True)]
-        try:
-            results = iter(self._append(wishes, prepared))
-        except AuditLogUnusable as error:
-            self.reopen_later()
-            return [JournalUnavailable(error.what, error.remedy)] * len(wishes)
-        outcomes: list[_Outcome] = []
-        for group, ref in zip(prepared, refs, strict=True):
-            result = next(results) if isinstance(group, list) else group
-            where = ref if isinstance(ref, SegmentRef) else None
-            if isinstance(result, tuple):
-                outcomes.append(Appended(result, where))
-            elif isinstance(result, Written):
-                outcomes.append(Appended(result.indices, where, result.changed))
-            else:
-                outcomes.append(result)
-        return outcomes
-
-    def _append(
-        self, wishes: Sequence[_Append], prepared: Sequence[_Encoded]
-    ) -> Sequence[tuple[int, ...] | WrittenOrNot]:
-        """Write what could be encoded. Without any change it costs no statement more than the records."""
-        log = self._open_log()
-        if all(wish.change is None for wish in wishes):
-            return log.append([group for group in prepared if isinstance(group, list)])
-        return log.append_with_changes(
-            [
-                Wish(group, wish.change)
-                for wish, group in zip(wishes, prepared, strict=True)
-                if isinstance(group, list)
-            ]
-        )
-
-    def seconds_to_rotation(self) -> float | None:
-        return self._segments.seconds_to_rotation()
-
-    def rotate(self) -> None:
-        try:
-            self._segments.rotate()
-        except OSError as error:  # what is in it is durable; the next start completes it
-            _log.warning("A segment in %s could not be completed: %s", self._recordings, error.strerror)
-
-    def reopen_later(self) -> None:
-        log, self._log = self._log, None
-        if log is not None:
-            log.close()
-
-    def close(self) -> None:
-        self.rotate()
-        self.reopen_later()
-
-    def _open_log(self) -> AuditLog:
-        if self._log is None:
-            self._log = AuditLog.open(
-                self._database, busy_seconds=self._limits.busy_seconds, create=False, same_as=self._file
-            )
-        return self._log
-
-    def _write(self, flow: bytes | None) -> SegmentRef | JournalUnavailable | None:
-        try:
-            return None if flow is None else self._segments.append(flow)
-        except OSError as error:
-            return _recordings_unavailable(self._recordings, error)
-
-    def _encode(self, wish: _Append, ref: SegmentRef | JournalUnavailable | None) -> _Encoded:
-        if isinstance(ref, JournalUnavailable):
-            return ref
-        records = wish.records
-        if ref is not None:
-            records = tuple(
-                replace(record, recording=ref) if record.recording is None else record for record in records
-            )
-        try:
-            return [(record, record.encode()) for record in records]
-        except RecordRefused as error:
-            return error
-
-
-def _answer(answers: Sequence[tuple[asyncio.Future[Appended], _Outcome]]) -> None:
+def _answer(answers: Sequence[tuple[asyncio.Future[Appended], Outcome]]) -> None:
     for future, outcome in answers:
         if future.done():  # cancelled: its caller is gone
             continue
@@ -385,10 +246,3 @@ def _answer(answers: Sequence[tuple[asyncio.Future[Appended], _Outcome]]) -> Non
 
 def _closed() -> JournalUnavailable:
     return JournalUnavailable("The journal is closed.", "The gateway is shutting down; try another one.")
-
-
-def _recordings_unavailable(directory: Path, error: OSError) -> JournalUnavailable:
-    return JournalUnavailable(
-        f"Recordings in {directory} can't be written ({error.strerror}).",
-        "Make the directory writable, and free space on its disk.",
-    )

@@ -7,11 +7,14 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from addons.core import config_sections
-from addons.core.config import Config
 from addons.core.seal import NONCE_BYTES, KeyNotHeld, SealBroken, SealKey, parse_key, seal, unseal
 from addons.store.credentials import CredentialProblem, SecretReader, SecretSource
+
+if TYPE_CHECKING:  # a process that only seals reads no configuration
+    from addons.core import config_sections
+    from addons.core.config import Config
 
 
 @dataclass(frozen=True, slots=True)
