@@ -59,6 +59,8 @@ class CommitterProcess:
         """
         message, refused = _message(entries)
         try:
+            if self._running is not None and self._running[0].poll() is not None:
+                self._end()  # while it was idle: nobody's call needs to fail for that
             if self._running is None:
                 self.open()
             outcomes = self._ask(message)

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.committers import committer_of
 from tests.e2e import raw_client
 from tests.e2e.gateway_process import Gateway, accepts, curl, free_port, wait_until
 from tests.e2e.open_policy import write_open_policy
@@ -80,10 +81,13 @@ def no_log(gateway: Gateway) -> Iterator[None]:
 def no_room_for_files(gateway: Gateway) -> Iterator[None]:
     """As on a full disk or over a quota: no file can grow."""
     assert gateway.process is not None
+    processes = [gateway.process.pid, committer_of(gateway.process.pid)]
     _, hard = resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (1, hard))
+    for pid in processes:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, hard))
     yield
-    resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    for pid in processes:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
 
 
 # Each with what `/readyz` calls it. A process that can't write its status file is told by its silence.

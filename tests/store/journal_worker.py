@@ -1,6 +1,6 @@
 """A process that appends as fast as it can and prints a JSON line for each answer it got.
 
-Usage: journal_worker.py STATE APPENDERS COUNT [FSIZE_LIMIT]; COUNT 0 goes on for ever.
+Usage: journal_worker.py STATE APPENDERS COUNT [FSIZE_LIMIT | apart]; COUNT 0 goes on for ever.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def recorded_flow() -> bytes:
     return file.getvalue()
 
 
-async def work(state: Path, appenders: int, count: int) -> None:
-    journal = Journal.open(StateDir.open(state))
+async def work(state: Path, appenders: int, count: int, *, apart: bool) -> None:
+    journal = Journal.open(StateDir.open(state), apart=apart)
     numbers = iter(range(count)) if count else itertools.count()
 
     async def append() -> None:
@@ -54,6 +54,7 @@ async def work(state: Path, appenders: int, count: int) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 4:
+    apart = sys.argv[4:] == ["apart"]
+    if sys.argv[4:] and not apart:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), int(sys.argv[4])))
-    asyncio.run(work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), apart=apart))

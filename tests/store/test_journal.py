@@ -25,8 +25,16 @@ type Rows = Callable[[Path], list[tuple[int, dict[str, object]]]]
 LIMITS = JournalLimits(busy_seconds=0.1)
 
 
+@pytest.fixture(params=[False, True], ids=["thread", "process"])
+def journal(state: StateDir, request: pytest.FixtureRequest) -> Iterator[Journal]:
+    opened = Journal.open(state, LIMITS, apart=request.param)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
-def journal(state: StateDir) -> Iterator[Journal]:
+def inner(state: StateDir) -> Iterator[Journal]:
+    """One that commits in this process, where its parts can be made to fail."""
     opened = Journal.open(state, LIMITS)
     yield opened
     opened.close()
@@ -111,7 +119,7 @@ async def test_a_locked_log_fails_the_append_and_the_next_succeeds(
 
 async def test_a_flow_that_isnt_synced_gets_no_record(
     state: StateDir,
-    journal: Journal,
+    inner: Journal,
     record: Make,
     make_flow: MakeFlow,
     rows: Rows,
@@ -120,13 +128,13 @@ async def test_a_flow_that_isnt_synced_gets_no_record(
     def fails(_: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    first = await journal.append([record()], make_flow("a"))
+    first = await inner.append([record()], make_flow("a"))
     with monkeypatch.context() as patched:
         patched.setattr(os, "fdatasync", fails)
         with pytest.raises(JournalUnavailable, match="Input/output error"):
-            await journal.append([record()], make_flow("b"))
+            await inner.append([record()], make_flow("b"))
     assert len(rows(state.audit_log)) == 1
-    after = await journal.append([record()], make_flow("c"))
+    after = await inner.append([record()], make_flow("c"))
     assert first.recording is not None
     assert after.recording is not None
     # The kernel reports a lost write once; no later sync of that file proves anything.
@@ -232,13 +240,13 @@ def test_several_loops_share_one_journal(journal: Journal, record: Make) -> None
 
 
 async def test_an_unexpected_failure_refuses_and_the_next_append_works(
-    journal: Journal, record: Make, monkeypatch: pytest.MonkeyPatch
+    inner: Journal, record: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(AuditRecord, "encode", lambda _: 1 / 0)
         with pytest.raises(JournalUnavailable, match="unexpectedly"):
-            await journal.append([record()])
-    await journal.append([record()])
+            await inner.append([record()])
+    await inner.append([record()])
 
 
 async def test_an_idle_segment_is_completed_when_it_is_old(
