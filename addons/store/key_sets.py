@@ -25,8 +25,8 @@ _GRACE = 1.0  # seconds that a worker may run over its own deadline, in a name l
 class RefreshPace:
     """When keys are fetched, in seconds.
 
-    Between background fetches (never over half of how long an issuer's keys count); before the first repeat after a failure (doubled each time up to
-    `interval`); between two fetches that unknown keys may cause.
+    Between background fetches, never over half of how long an issuer's keys count; before the first repeat
+    after a failure (doubled each time up to `interval`); between two fetches that unknown keys may cause.
     """
 
     interval: float = 300.0
