@@ -1,4 +1,4 @@
-"""What a container's first process owes the others: to pass signals on, and to reap what they leave behind."""
+"""What a container's first process owes the others: to pass signals on, and to reap orphans."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _BY_SIGNAL = 128
 
 def leave_first_place(first: int = 1) -> None:
     """Return in a child where this process is the first one, which stays behind, passes signals on to that
-    child, reaps every orphan that becomes its own, and ends with the child's exit status. Elsewhere do nothing.
+    child, reaps every orphan that becomes its own, and ends with the child's exit status. Elsewhere do
+    nothing.
 
     Call it before there are threads or an event loop. `first` is the id of a first process.
     """
