@@ -223,9 +223,9 @@ class AwsSource:
         token = await FileSource(Path(self.path)).fetch()
         if self.audience not in _audiences(token):
             raise TokenError(
-                f"the token in {AWS_FILE} isn't for {self.audience}: it opens something else, and is not sent. "
-                f"Annotate the service account with `eks.amazonaws.com/audience: {self.audience}`, or project "
-                "another token into the pod and take --issuer kubernetes"
+                f"the token in {AWS_FILE} isn't for {self.audience}: it opens something else, so it isn't "
+                f"sent; annotate the service account with `eks.amazonaws.com/audience: {self.audience}`, or "
+                "project another token into the pod and take --issuer kubernetes"
             )
         return token
 
