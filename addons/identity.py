@@ -50,13 +50,21 @@ _ENDS_CONNECTION = frozenset({Reason.IDENTITY_FROZEN, Reason.TOKEN_REVOKED})
 
 
 class Identity:
-    """`blocks` knows who is frozen or revoked, and is begun and ended with this stage."""
+    """`blocks` knows who is frozen or revoked, and is begun and ended with this stage. `pace` is that of its
+    refusals.
+    """
 
-    def __init__(self, authority: TokenAuthority, identity_header: str, blocks: BlockWatch) -> None:
+    def __init__(
+        self,
+        authority: TokenAuthority,
+        identity_header: str,
+        blocks: BlockWatch,
+        pace: RefusalPace | None = None,
+    ) -> None:
         self._authority = authority
         self._header = identity_header.lower()
         self._blocks = blocks
-        self._pace = RefusalPace()
+        self._pace = pace or RefusalPace()
 
     def running(self) -> None:
         self._blocks.start()
@@ -67,8 +75,11 @@ class Identity:
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         """A CONNECT without a token opens a tunnel in which every request needs its own."""
         call = flowstate.call_of(flow)
-        if call.refusal is not None:
-            return
+        if call.refusal is None:
+            await self._identify_tunnel(flow, call)
+            await self._wait_if_refused(flow, call)
+
+    async def _identify_tunnel(self, flow: http.HTTPFlow, call: Call) -> None:
         presented = find_presented(proxy_authorization=flow.request.headers.get_all("proxy-authorization"))
         flow.request.headers.pop("proxy-authorization", None)
         principals = await self._verify(flow, call, presented, status=407)
@@ -83,8 +94,11 @@ class Identity:
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
-        if call.refusal is not None:
-            return
+        if call.refusal is None:
+            await self._identify(flow, call)
+            await self._wait_if_refused(flow, call)
+
+    async def _identify(self, flow: http.HTTPFlow, call: Call) -> None:
         headers = flow.request.headers
         tunnel = flowstate.tunnel_of(flow.client_conn)
         at_proxy = tunnel is None
@@ -169,7 +183,6 @@ class Identity:
     ) -> list[Principal] | None:
         """The principals of all tokens that were presented; None if the call was refused over one."""
         if isinstance(presented, TokenProblem):
-            await self._wait_turn(flow)
             refuse(flow, call, Refusal(status, Reason.BAD_TOKEN, presented.message, presented.remedy))
             return None
         principals = []
@@ -179,7 +192,6 @@ class Identity:
                 known = self._authority.known(unverified, time())
                 principals.append(known or await self._authority.authenticate(unverified))
             except TokenRejected as error:
-                await self._wait_turn(flow)
                 refuse(flow, call, Refusal(status, error.reason, error.message, error.remedy))
                 return None
             except IssuerUnavailable as error:
@@ -187,8 +199,12 @@ class Identity:
                 return None
         return principals
 
-    async def _wait_turn(self, flow: http.HTTPFlow) -> None:
-        """Keeps many bad logins of one client from slowing the others down."""
+    async def _wait_if_refused(self, flow: http.HTTPFlow, call: Call) -> None:
+        """Keeps many bad logins of one client, and an agent that goes on although it is frozen, from slowing
+        the others down.
+        """
+        if call.refusal is None:
+            return
         peer = flow.client_conn.peername
         delay = self._pace.delay(peer[0] if peer else "")
         if delay:

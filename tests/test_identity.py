@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from addons.store import moment
 from addons.store.block_watch import BlockWatch
 from addons.store.blocks import Blocks, LiftBlocks, PutBlock, StoredBlock
 from addons.store.key_sets import KeySets
+from addons.store.refusal_pace import RefusalPace
 from addons.store.state_dir import StateDir
-from addons.store.token_authority import TokenAuthority
+from addons.store.token_authority import IssuerUnavailable, TokenAuthority
 from tests.calls import PRINCIPAL, make_flow
 from tests.store.approval_samples import Store
 from tests.store.test_blocks import BY, stored
@@ -28,10 +29,16 @@ ANOTHER = replace(PRINCIPAL, subject="another", token_id="t2")
 
 
 class KnownTokens(TokenAuthority):
-    """Two tokens that were verified before."""
+    """Tokens that were verified before, and one of an issuer that can't be reached."""
 
     def known(self, unverified_token: str, now: float) -> Principal | None:
-        return {"one": PRINCIPAL, "two": replace(PRINCIPAL, token_id="t2")}.get(unverified_token)
+        found = {"one": PRINCIPAL, "two": replace(PRINCIPAL, token_id="t2"), "other": ANOTHER}
+        return found.get(unverified_token)
+
+    async def authenticate(self, unverified_token: str) -> Principal:
+        if unverified_token == "keyless":
+            raise IssuerUnavailable("https://issuer.example")
+        return await super().authenticate(unverified_token)
 
 
 @dataclass
@@ -181,3 +188,53 @@ def test_who_is_no_longer_frozen_goes_on(place: Place) -> None:
     flow, call = permitted()
     place.identity.check_again(flow)
     assert call.refusal is None
+
+
+class Counted(RefusalPace):
+    """Makes nobody wait, and counts who would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = 0
+
+    def delay(self, address: str) -> float:
+        self.refused += 1
+        return 0.0
+
+
+async def _presented(
+    place: Place, headers: Mapping[str, str], method: str = "GET"
+) -> tuple[Reason | None, int]:
+    """Why that call is refused, and how many refusals have to wait their turn for it."""
+    pace = Counted()
+    identity = Identity(KnownTokens(KeySets([])), "X-DDGate-Identity", place.watch, pace)
+    flow, call = make_flow(method)
+    flow.request.headers.update(headers)
+    await (identity.http_connect if method == "CONNECT" else identity.requestheaders)(flow)
+    return (call.refusal.reason if call.refusal is not None else None), pace.refused
+
+
+PACED = {
+    "no token": ({}, Reason.NO_IDENTITY),
+    "an empty one": ({"Proxy-Authorization": "Bearer "}, Reason.BAD_TOKEN),
+    "a bad one": ({"Proxy-Authorization": "Bearer bad"}, Reason.BAD_TOKEN),
+    "two of different actors": (
+        {"Proxy-Authorization": "Bearer one", "X-DDGate-Identity": "Bearer other"},
+        Reason.CONFLICTING_IDENTITY,
+    ),
+    "one whose issuer has no keys": ({"Proxy-Authorization": "Bearer keyless"}, Reason.IDENTITY_UNAVAILABLE),
+}
+
+
+@pytest.mark.parametrize("kind", PACED)
+async def test_every_refusal_over_an_identity_waits_its_turn(place: Place, kind: str) -> None:
+    headers, reason = PACED[kind]
+    assert await _presented(place, headers) == (reason, 1)
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "GET"])
+async def test_an_agent_that_goes_on_although_it_is_frozen_waits_its_turn(place: Place, method: str) -> None:
+    headers = {"Proxy-Authorization": "Bearer one"}
+    assert await _presented(place, headers, method) == (None, 0)
+    place.put(stored("agent"))
+    assert await _presented(place, headers, method) == (Reason.IDENTITY_FROZEN, 1)

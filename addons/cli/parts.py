@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from addons.cli import sandbox_config
@@ -13,6 +13,7 @@ from addons.core.config import Config
 from addons.store.gateway_status import read_statuses
 from addons.upstream import listening_problem
 
+_KEY_SECONDS = 8.0  # in which an issuer that can be reached has given its keys
 _SERVED = ("listen", "control", "inspector")
 
 
@@ -53,21 +54,32 @@ def start_sandbox(processes: Processes, state: Path) -> sandbox_config.Sandbox:
 
 
 def start_parts(processes: Processes, config_path: Path, config: Config, state: Path) -> Child:
-    """Start gateway, control and, where it is enabled, the inspector; returns the gateway once all are ready.
-
-    Raises ChildFailed.
+    """Start gateway, control and, where it is enabled, the inspector; returns the gateway once all are ready,
+    or lack only the keys of an issuer that can't be reached. Raises ChildFailed.
     """
+    begun = time.monotonic()
     common = ["--config", str(config_path), "--state", str(state)]
     gateway = processes.start("gateway", ["addons.cli.main", "gateway", *common])
     control = processes.start("control", ["addons.cli.main", "control", *common])
     inspector = None
     if config.inspector.enabled:
         inspector = processes.start("inspector", ["addons.cli.main", "inspector", *common])
-    processes.wait_until(gateway, lambda: any(s.is_ready for s in read_statuses(state, time.time())))
+    processes.wait_until(gateway, lambda: _serves(state, time.monotonic() - begun))
     processes.wait_until(control, lambda: _accepts(config.control.host, config.control.port))
     if inspector is not None:
         processes.wait_until(inspector, lambda: _accepts(config.inspector.host, config.inspector.port))
     return gateway
+
+
+def what_is_lacking(state: Path) -> Sequence[str]:
+    """What the gateways of a state directory say that they aren't ready for."""
+    lacking = (each.problems.values() for each in read_statuses(state, time.time()))
+    return tuple(dict.fromkeys(problem for problems in lacking for problem in problems))
+
+
+def _serves(state: Path, seconds: float) -> bool:
+    found = read_statuses(state, time.time())
+    return any(each.is_ready or (seconds > _KEY_SECONDS and each.lacks_only_keys) for each in found)
 
 
 def _accepts(host: str, port: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from addons.sidecar import no_proxy
 from addons.sidecar.ca_bundle import BadCaError, combined_bundle
 from addons.sidecar.child import CannotStartError, run_child, unreached
 from addons.sidecar.environment import Pointers, child_environment
+from addons.sidecar.first_process import leave_first_place
 from addons.sidecar.listener import Listener
 from addons.sidecar.token_sources import TokenError, TokenSource
 from addons.sidecar.tokens import TokenKeeper
@@ -91,6 +93,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     In a pod that has a projected token: `ddgate run --issuer kubernetes -- my-agent`
     """
+    leave_first_place()
     wanted = TokenChoice(
         token_file,
         token_command,
@@ -158,4 +161,6 @@ def _warn_ahead(plan: _Plan) -> None:
 
 
 def _tell(text: str) -> None:
-    print(f"ddgate run: {text}", file=sys.stderr, flush=True)  # noqa: T201 - the command's words to its user
+    # Who read it may have gone, and the command goes on all the same.
+    with contextlib.suppress(OSError):
+        print(f"ddgate run: {text}", file=sys.stderr, flush=True)  # noqa: T201 - words to whoever ran it

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,18 +15,24 @@ from rich.console import Console
 from rich.text import Text
 
 from addons.cli import sandbox_config
+from addons.cli.audit.lines import when
 from addons.cli.errors import told_plainly
 from addons.cli.options import DEFAULT_STATE_DIR, PROJECT_ROOT, StateDirOption
+from addons.core.blocklist import Block, BlockKind, Blocklist, Named, TokenLimits
 from addons.core.config import Config, load_config
 from addons.core.model import Json, Principal
 from addons.core.start_problems import GatewayProblem
 from addons.core.token_explaining import Check, Explanation, Outcome, explain, issuer_named
 from addons.core.token_parts import MAX_TOKEN_BYTES
 from addons.core.yaml_source import Position
+from addons.store import moment
+from addons.store.blocks import Blocks, words
 from addons.store.config_file import read_text
 from addons.store.configured_issuers import issuer_settings
 from addons.store.issuer_http import FetchFailed, FetchLimits
 from addons.store.key_set_fetch import fetch_keys
+from addons.store.log_problems import AuditLogUnusable
+from addons.store.state_dir import StateDir
 
 app = typer.Typer()
 
@@ -71,7 +78,8 @@ def token(  # noqa: PLR0913 - each is an option of the command
     """Decode a token and say of every check whether it passes, and how to mend what doesn't.
 
     The checks are the gateway's own, by the issuers in its configuration, whose keys are fetched as the
-    gateway fetches them. Then comes who the caller would be there. The signature is never printed.
+    gateway fetches them, and whether it is revoked, or its bearer frozen, by the gateway's state directory,
+    where that can be read here. Then comes who the caller would be there. The signature is never printed.
     Exit status: 0 the token would be accepted (with --offline: nothing speaks against it), 1 it is refused,
     or can't be checked.
 
@@ -88,6 +96,8 @@ def token(  # noqa: PLR0913 - each is an option of the command
             read_text(path, Position(str(path)), "name it with --config"), str(path), os.environ
         )
         explanation = _explained(text, config, path.absolute().parent, offline=offline)
+        if explanation.principal is not None:
+            explanation = _with_blocks(explanation, explanation.principal, state, config.token_limits)
     if as_json:
         typer.echo(json.dumps(explanation_json(explanation), indent=2))
     else:
@@ -135,6 +145,47 @@ def _explained(text: str, config: Config, base: Path, *, offline: bool) -> Expla
         except FetchFailed as failed:
             why = f"the issuer's keys: {failed}"
     return explain(text, trusts, time.time(), without_keys=why)
+
+
+def _with_blocks(
+    explanation: Explanation, principal: Principal, state: Path, limits: TokenLimits
+) -> Explanation:
+    """Add the check that only the gateway's own state can answer."""
+    log = StateDir(state).audit_log
+    blocks = Blocks(log)
+    try:
+        # before there was such a list, nobody could be on it
+        stored = blocks.all(before_there_were=()) if log.exists() else None
+        problem = f"no audit log at {log}" if stored is None else ""
+    except AuditLogUnusable as error:
+        stored, problem = None, error.what
+    except OSError as error:
+        stored, problem = None, f"{log}: {error.strerror}"
+    finally:
+        blocks.close()
+    if stored is None:
+        remedy = "Name the gateway's state directory with --state, as a user who may read it."
+        check = Check(
+            "blocklist", Outcome.SKIPPED, f"not known whether it is frozen or revoked: {problem}", remedy
+        )
+        return replace(explanation, checks=(*explanation.checks, check))
+    now = moment.now()
+    in_force = (one.block for one in stored if not one.is_over(now, limits.longest))
+    found = Blocklist(in_force, limits.leeway).find(principal)
+    if found is None:
+        return replace(explanation, checks=(*explanation.checks, Check("blocklist", Outcome.OK)))
+    return replace(explanation, checks=(*explanation.checks, _blocked(found)), principal=None)
+
+
+def _blocked(block: Block) -> Check:
+    said = f"{words(block)}, by {block.by}, since {when(block.at)}"
+    if block.kind is BlockKind.FREEZE:
+        remedy = "When that is over: `ddgate unfreeze`."
+    elif block.named is Named.SESSION:
+        remedy = "Begin another run."
+    else:
+        remedy = "Get a new token."
+    return Check("blocklist", Outcome.FAILED, f"{said}: {block.reason}" if block.reason else said, remedy)
 
 
 def explanation_json(explanation: Explanation) -> Json:

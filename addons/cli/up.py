@@ -13,7 +13,13 @@ from rich.console import Console
 
 from addons.cli import sandbox_config
 from addons.cli.options import PROJECT_ROOT
-from addons.cli.parts import check_ports, start_parts, start_sandbox, without_datadog_variables
+from addons.cli.parts import (
+    check_ports,
+    start_parts,
+    start_sandbox,
+    what_is_lacking,
+    without_datadog_variables,
+)
 from addons.cli.processes import ChildFailed, Processes
 from addons.core.config import Config
 from addons.store.config_file import read_config
@@ -87,6 +93,9 @@ def _tell(config: Config, state: Path, *, is_sandbox: bool) -> None:
     if config.inspector.enabled:
         password = StateDir.open(state).inspector_password()
         _out.print(f"  recordings http://{config.inspector.host}:{config.inspector.port}/?token={password}")
+    for problem in what_is_lacking(state):
+        text = f"not ready: {problem}. What needs that is refused until then."
+        _out.print(text, style="yellow", markup=False)
     _out.print("\nRun an agent through it, in another terminal:", markup=False)
     example = "curl -s https://api.datadoghq.com/api/v1/monitor"
     who = "--as sre-agent " if is_sandbox else "--token-file TOKEN "

@@ -134,8 +134,9 @@ class Issuer(Section):
     """Tokens that live longer are refused."""
     leeway: Annotated[Duration, Field(ge=0, le=300)] = 30.0
     """How far clocks may differ, for `iat` and `nbf`."""
-    max_stale: Annotated[Duration, Field(ge=0)] = 86400.0
-    """How long known keys are kept while the issuer can't be reached."""
+    max_stale: Annotated[Duration, Field(ge=10)] = 86400.0
+    """How long known keys are kept while the issuer can't be reached; 10s or more, since its keys are fetched
+    twice in that time."""
     claims: Claims = Claims()
     actor_issuers: tuple[Url, ...] = ()
     """Other issuers whose subjects this one may name in `act`."""

@@ -76,7 +76,7 @@ def _problem(model: type[BaseModel], source: Source, details: ErrorDetails) -> P
         return Problem(source.at(path), f"{name}: not one of the values it can have", remedy)
     message, remedy = _MESSAGES.get(kind, ("", ""))
     if not message:
-        message = details["msg"].removeprefix("Value error, ").removeprefix("Input should ")
+        message = details["msg"].removeprefix("Value error, ").replace("Input should be ", "must be ", 1)
     return Problem(source.at(path), f"{name}: {message}", remedy)
 
 

@@ -24,10 +24,17 @@ from addons.sidecar.environment import (
 )
 from addons.sidecar.upstreams import Gateway
 from addons.sidecar.workload_tokens import (
+    AWS_FILE,
+    AZURE_AUTHORITY,
+    AZURE_CLIENT,
+    AZURE_FILE,
+    AZURE_TENANT,
+    CLIENT_ASSERTION,
     GITHUB_TOKEN,
     GITHUB_URL,
     GITLAB_VARIABLE,
     KUBERNETES_FILE,
+    SPIFFE_FILE,
     Workload,
 )
 
@@ -169,6 +176,21 @@ def workload_command(workload: Workload, audience: str) -> str:
             return (
                 f"$(curl -sSf -H 'Metadata-Flavor: Google' 'http://{place}?format=full&audience={audience}')"
             )
+        case Workload.AZURE:
+            form = (
+                "-d grant_type=client_credentials "
+                f"-d client_assertion_type={CLIENT_ASSERTION} "
+                f'--data-urlencode "client_assertion@${AZURE_FILE}" '
+                f'--data-urlencode "client_id=${AZURE_CLIENT}" '
+                f"--data-urlencode 'scope={audience}/.default'"
+            )
+            url = f'"${{{AZURE_AUTHORITY}%/}}/${AZURE_TENANT}/oauth2/v2.0/token"'
+            value = """sed 's/.*"access_token" *: *"\\([^"]*\\)".*/\\1/'"""
+            return f"$(curl -sSf {form} {url} | {value})"
+        case Workload.AWS:
+            return f'$(cat "${AWS_FILE}")'
+        case Workload.SPIFFE:
+            return token_file_command(SPIFFE_FILE)
 
 
 def _environment(

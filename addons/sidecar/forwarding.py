@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Callable
 from enum import Enum, auto
 
 from addons.sidecar.body_framing import Framing, copy_body, framing_of
 from addons.sidecar.heads import MalformedHeadError, RequestHead
 from addons.sidecar.limits import Limits
 from addons.sidecar.relay import Stream, close, pump
+
+_LOGIN_REFUSED = re.compile(rb"HTTP/1\.[01] 407 ")
+_FIRST = 65536
 
 
 class _Sent(Enum):
@@ -19,23 +24,33 @@ class _Sent(Enum):
     ANOTHER = auto()
 
 
-async def forward(child: Stream, far: Stream, head: RequestHead, request: bytes, limits: Limits) -> None:
+async def forward(  # noqa: PLR0913, PLR0917 - both sides, and what is said between them
+    child: Stream,
+    far: Stream,
+    head: RequestHead,
+    request: bytes,
+    limits: Limits,
+    login_refused: Callable[[], None] = lambda: None,
+) -> None:
     """Send `request`, the head rewritten, with the body of `head`, and hand the answer on as it comes.
 
-    Carries exactly one request, so that no other head passes unread: with the answer both sides end. Raises
-    MalformedHeadError before anything is sent; closes `far`.
+    Carries exactly one request, so that no other head passes unread: with the answer both sides end.
+    `login_refused` is called where the answer is a proxy's 407. Raises MalformedHeadError before anything is
+    sent; closes `far`.
     """
     try:
         framing = framing_of(head)
         far.writer.write(request)
-        await _exchange(child, far, framing, limits)
+        await _exchange(child, far, framing, limits, login_refused)
     finally:
         await close(far.writer)
 
 
-async def _exchange(child: Stream, far: Stream, framing: Framing, limits: Limits) -> None:
+async def _exchange(
+    child: Stream, far: Stream, framing: Framing, limits: Limits, login_refused: Callable[[], None]
+) -> None:
     up = asyncio.create_task(_send(child, far, framing))
-    down = asyncio.create_task(_receive(far, child))
+    down = asyncio.create_task(_receive(far, child, login_refused))
     try:
         await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
         if not down.done() and up.result() is _Sent.DONE:
@@ -55,8 +70,12 @@ async def _send(child: Stream, far: Stream, framing: Framing) -> _Sent:
         return _Sent.BROKEN
 
 
-async def _receive(far: Stream, child: Stream) -> None:
+async def _receive(far: Stream, child: Stream, login_refused: Callable[[], None]) -> None:
     try:
+        first = await far.reader.read(_FIRST)
+        if _LOGIN_REFUSED.match(first):
+            login_refused()
+        child.writer.write(first)
         await pump(far.reader, child.writer, lambda: None)
     except OSError:
         return  # one of the two left; so does the other now

@@ -156,14 +156,34 @@ class Listener:
 
     async def _connect_by_gateway(self, child: Stream, target: Authority) -> None:
         token = await self._token()
-        far = await self._dial_gateway()
-        answer = await self._ask(far, target, f"Bearer {token.value}", self._gateway_name())
+        far, answer = await self._ask_gateway(target, token)
+        if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            another = await self._another(token)
+            if another is not None:  # once: what refuses that one as well has a reason
+                await close(far.writer)
+                token = another
+                far, answer = await self._ask_gateway(target, token)
+                if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                    self._keeper.reject(token)
         if answer.is_open:
             await self._open(child, Tunnel(child, far, self._limits, token.retire_at))
-            return
-        if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-            self._keeper.reject(token)
-        await self._relay_refusal(child, far, answer)
+        else:
+            await self._relay_refusal(child, far, answer)
+
+    async def _ask_gateway(self, target: Authority, token: Token) -> tuple[Stream, ConnectAnswer]:
+        far = await self._dial_gateway()
+        return far, await self._ask(far, target, f"Bearer {token.value}", self._gateway_name())
+
+    async def _another(self, refused: Token) -> Token | None:
+        """Get a token in place of one that the gateway refused, revoked before its time for example; None
+        where the source has no other.
+        """
+        self._keeper.reject(refused)
+        try:
+            token = await self._keeper.current()
+        except TokenError:
+            return None
+        return None if token.value == refused.value else token
 
     async def _open(self, child: Stream, tunnel: Tunnel) -> None:
         child.writer.write(_OPENED)
@@ -194,9 +214,9 @@ class Listener:
             token = await self._token()
             far = await self._dial_gateway()
             fields.append(("Proxy-Authorization", f"Bearer {token.value}"))
-            await forward(
-                child, far, head, heads.request_head(head.method, head.target, fields), self._limits
-            )
+            request = heads.request_head(head.method, head.target, fields)
+            # Not sent again, because its body is gone: but the next call has another token.
+            await forward(child, far, head, request, self._limits, lambda: self._keeper.reject(token))
             return
         self._refuse_if_strict(target)
         if scheme != "http":

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 _MAX_BYTES = 65536
+_PIPE_SECONDS = 10.0
+_LOOK_AGAIN = 0.02
 
 
 class TokenError(Exception):
@@ -38,9 +41,20 @@ class FileSource:
 
     async def fetch(self) -> str:
         try:
-            with self.path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                data = file.read(_MAX_BYTES + 1)
+            # Not to wait for who writes into a pipe, with everything else waiting too.
+            file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                status = os.fstat(file)
+                if stat.S_ISFIFO(status.st_mode):
+                    data = await _read_pipe(file)
+                    status = os.fstat(file)  # that nobody has written into it since
+                else:
+                    data = os.read(file, _MAX_BYTES + 1)
+            finally:
+                os.close(file)
+        except TimeoutError:
+            text = f"nothing comes out of the token file {self.path}, a pipe, within {_PIPE_SECONDS:.0f} s"
+            raise TokenError(text) from None
         except OSError as error:
             raise TokenError(f"the token file {self.path} can't be read: {error.strerror}") from None
         self._seen = (status.st_ino, status.st_mtime_ns, status.st_size)
@@ -75,14 +89,17 @@ class CommandSource:
             raise TokenError(f"the token command can't be started: {error.strerror}") from None
         try:
             async with asyncio.timeout(self.timeout):
-                data, _ = await process.communicate()
+                assert process.stdout is not None  # noqa: S101 - as asked above
+                data = await _read_all(process.stdout)
+                if len(data) <= _MAX_BYTES:
+                    await process.wait()
         except TimeoutError:
             raise TokenError(f"the token command took longer than {self.timeout:.0f} s") from None
         finally:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-        if process.returncode != 0:
+        if process.returncode != 0 and len(data) <= _MAX_BYTES:
             raise TokenError(f"the token command failed with status {process.returncode}")
         return _as_text(data, "the token command's output")
 
@@ -98,6 +115,30 @@ class EnvironmentSource:
         if not self.value.strip():
             raise TokenError(f"{self.name} is empty; put a token there")
         return self.value.strip()
+
+
+async def _read_pipe(file: int) -> bytes:
+    """What a shell's `<(command)` prints, to its end. Raises TimeoutError and OSError."""
+    data = b""
+    async with asyncio.timeout(_PIPE_SECONDS):
+        while len(data) <= _MAX_BYTES:
+            try:
+                piece = os.read(file, _MAX_BYTES + 1)
+            except BlockingIOError:
+                await asyncio.sleep(_LOOK_AGAIN)
+                continue
+            if not piece:
+                break
+            data += piece
+    return data
+
+
+async def _read_all(reader: asyncio.StreamReader) -> bytes:
+    """To the end, or until it is too much for a token."""
+    data = b""
+    while len(data) <= _MAX_BYTES and (piece := await reader.read(_MAX_BYTES)):
+        data += piece
+    return data
 
 
 def _as_text(data: bytes, origin: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import http.client
 import json
 import urllib.error
@@ -20,10 +21,18 @@ GITHUB_TOKEN = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"  # noqa: S105 - a variable's nam
 GITLAB_VARIABLE = "DDGATE_ID_TOKEN"
 GOOGLE_HOST = "GCE_METADATA_HOST"
 KUBERNETES_FILE = Path("/var/run/secrets/ddgate/token")
+SPIFFE_FILE = Path("/var/run/secrets/ddgate/jwt_svid.token")
+AWS_FILE = "AWS_WEB_IDENTITY_TOKEN_FILE"
+AZURE_FILE = "AZURE_FEDERATED_TOKEN_FILE"
+AZURE_CLIENT = "AZURE_CLIENT_ID"
+AZURE_TENANT = "AZURE_TENANT_ID"
+AZURE_AUTHORITY = "AZURE_AUTHORITY_HOST"
+CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 _GOOGLE_DEFAULT = "metadata.google.internal"
 _GOOGLE_PATH = "/computeMetadata/v1/instance/service-accounts/default/identity"
 _MAX_BYTES = 65536
+_AZURE = (AZURE_FILE, AZURE_CLIENT, AZURE_TENANT, AZURE_AUTHORITY)
 
 
 class Workload(StrEnum):
@@ -33,6 +42,9 @@ class Workload(StrEnum):
     GITLAB = "gitlab"
     KUBERNETES = "kubernetes"
     GOOGLE = "google"
+    AZURE = "azure"
+    AWS = "aws"
+    SPIFFE = "spiffe"
 
     @property
     def secret_variables(self) -> frozenset[str]:
@@ -57,6 +69,12 @@ def workload_source(workload: Workload, audience: str, environment: Mapping[str,
             return ProjectedSource(FileSource(KUBERNETES_FILE), audience)
         case Workload.GOOGLE:
             return GoogleSource(environment.get(GOOGLE_HOST) or _GOOGLE_DEFAULT, audience)
+        case Workload.AZURE:
+            return AzureSource({name: environment.get(name, "") for name in _AZURE}, audience)
+        case Workload.AWS:
+            return AwsSource(environment.get(AWS_FILE, ""), audience)
+        case Workload.SPIFFE:
+            return SvidSource(FileSource(SPIFFE_FILE), audience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +104,7 @@ class GitHubSource:
         url = parts._replace(query=f"{parts.query}&{audience}" if parts.query else audience).geturl()
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.token}"})  # noqa: S310 - https, as was asked above
         data = await _ask(urllib.request.build_opener(_NoRedirect), request, what, self.timeout)
-        try:
-            answer = json.loads(data)
-        except (ValueError, RecursionError):
-            answer = None
-        value = answer.get("value") if isinstance(answer, dict) else None
-        if not isinstance(value, str) or not value:
-            raise TokenError(f"{what} answered without a token")
-        return value
+        return _member(data, "value", what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +170,86 @@ class GoogleSource:
             raise TokenError(f"{what} answered without a token") from None
 
 
+@dataclass(frozen=True, slots=True)
+class AzureSource:
+    """Microsoft Entra's token for a pod with workload identity, in exchange for the pod's own.
+
+    `variables` are those that the workload identity webhook puts into the pod. The pod's own token is for
+    Entra alone (RFC 7523 section 2.2), and never sent to the gateway.
+    """
+
+    variables: Mapping[str, str]
+    audience: str
+    timeout: float = 15.0
+
+    async def fetch(self) -> str:
+        missing = [name for name in _AZURE if not self.variables[name]]
+        if missing:
+            raise TokenError(
+                f"{missing[0]} isn't set: this is no pod with Azure workload identity "
+                '(label `azure.workload.identity/use: "true"`)'
+            )
+        what = f"Microsoft Entra ({AZURE_AUTHORITY})"
+        parts = _split(self.variables[AZURE_AUTHORITY])
+        if parts is None or (parts.scheme != "https" and parts.hostname != "127.0.0.1"):
+            raise TokenError(f"{what} isn't an https:// URL, so the pod's own token is not sent there")
+        tenant = urllib.parse.quote(self.variables[AZURE_TENANT], safe="")
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.variables[AZURE_CLIENT],
+            "scope": f"{self.audience}/.default",
+            "client_assertion_type": CLIENT_ASSERTION,
+            "client_assertion": await FileSource(Path(self.variables[AZURE_FILE])).fetch(),
+        }
+        url = parts._replace(path=f"/{tenant}/oauth2/v2.0/token", query="", fragment="").geturl()
+        request = urllib.request.Request(url, urllib.parse.urlencode(form).encode())  # noqa: S310 - https, as was asked above
+        data = await _ask(urllib.request.build_opener(_NoRedirect), request, what, self.timeout)
+        return _member(data, "access_token", what)
+
+
+@dataclass(frozen=True, slots=True)
+class AwsSource:
+    """The service account token that EKS projects into a pod with an IAM role (IRSA), which `path` names.
+
+    As EKS makes it, AWS takes it for the role's login, so it is sent only where it is for the gateway.
+    """
+
+    path: str
+    audience: str
+
+    async def fetch(self) -> str:
+        if not self.path:
+            raise TokenError(f"{AWS_FILE} isn't set: this is no pod on EKS whose service account has a role")
+        token = await FileSource(Path(self.path)).fetch()
+        if self.audience not in _audiences(token):
+            raise TokenError(
+                f"the token in {AWS_FILE} isn't for {self.audience}: it opens something else, so it isn't "
+                f"sent; annotate the service account with `eks.amazonaws.com/audience: {self.audience}`, or "
+                "project another token into the pod and take --issuer kubernetes"
+            )
+        return token
+
+
+@dataclass(frozen=True, slots=True)
+class SvidSource:
+    """The JWT-SVID that spiffe-helper keeps in a file: `jwt_svids` of its configuration."""
+
+    file: FileSource
+    audience: str
+
+    async def fetch(self) -> str:
+        if not self.file.path.exists():
+            raise TokenError(
+                f"{self.file.path} isn't there; have spiffe-helper write it, in its configuration: "
+                f'cert_dir "{self.file.path.parent}", jwt_svid_file_name "{self.file.path.name}", '
+                f'jwt_audience "{self.audience}"'
+            )
+        return await self.file.fetch()
+
+    def has_changed(self) -> bool:
+        return self.file.has_changed()
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A redirect would take the request's own token somewhere else."""
 
@@ -194,6 +285,29 @@ async def _ask(
     if len(data) > _MAX_BYTES:
         raise TokenError(f"{what} answered with more than {_MAX_BYTES} bytes: that isn't a token")
     return data
+
+
+def _member(data: bytes, name: str, what: str) -> str:
+    """Take the text of that name out of a JSON object. Raises TokenError."""
+    try:
+        answer = json.loads(data)
+    except (ValueError, RecursionError):
+        answer = None
+    value = answer.get(name) if isinstance(answer, dict) else None
+    if not isinstance(value, str) or not value:
+        raise TokenError(f"{what} answered without a token")
+    return value
+
+
+def _audiences(unverified_token: str) -> list[str]:
+    """What it says that it is for; nothing where it can't be read."""
+    try:
+        payload = unverified_token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError, RecursionError):
+        return []
+    named = claims.get("aud") if isinstance(claims, dict) else None
+    return [each for each in (named if isinstance(named, list) else [named]) if isinstance(each, str)]
 
 
 def _split(url: str) -> urllib.parse.SplitResult | None:

@@ -53,6 +53,13 @@ class GatewayStatus:
     def is_ready(self) -> bool:
         return self.state == "serving" and not self.problems
 
+    @property
+    def lacks_only_keys(self) -> bool:
+        """Whether it serves, and nothing is wrong but that an issuer can't be reached: agents of the others
+        are served, and it needs no start to get over that.
+        """
+        return self.state == "serving" and self.problems.keys() <= {"identity"}
+
 
 def write_status(state_dir: Path, status: GatewayStatus) -> None:
     """Raises OSError."""

@@ -25,8 +25,8 @@ _GRACE = 1.0  # seconds that a worker may run over its own deadline, in a name l
 class RefreshPace:
     """When keys are fetched, in seconds.
 
-    Between background fetches; before the first repeat after a failure (doubled each time up to
-    `interval`); between two fetches that unknown keys may cause.
+    Between background fetches, never over half of how long an issuer's keys count; before the first repeat
+    after a failure (doubled each time up to `interval`); between two fetches that unknown keys may cause.
     """
 
     interval: float = 300.0
@@ -136,14 +136,15 @@ class KeySets:
 
     async def _keep_fresh(self, state: _Issuer) -> None:
         retry = self._pace.first_retry
+        interval = min(self._pace.interval, state.settings.max_stale / 2)
         while True:
             await self._refresh(state)
             if state.last_error is None:
                 retry = self._pace.first_retry
-                await asyncio.sleep(self._pace.interval)
+                await asyncio.sleep(interval)
             else:
-                await asyncio.sleep(min(retry, self._pace.interval))
-                retry = min(retry * 2, self._pace.interval)
+                await asyncio.sleep(min(retry, interval))
+                retry = min(retry * 2, interval)
 
     async def _refresh(self, state: _Issuer) -> None:
         if state.fetching is None:

@@ -1,4 +1,4 @@
-"""How fast one client is told that its tokens are bad, so that a flood of them slows nobody else down.
+"""How fast one client is refused over its identity, so that a flood of bad calls slows nobody else down.
 
 A refusal costs the gateway a hundred times what it costs the sender: it is answered, and goes on record. Only
 refusals wait, and only behind others of the same address; a good token is never held back.

@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from addons.cli.main import app as ddgate
 from addons.cli.token import app
+from addons.core.blocklist import BlockKind
+from addons.store import moment
+from addons.store.audit_log import Wish
+from addons.store.blocks import PutBlock
+from addons.store.state_dir import StateDir
 from tests.core.token_minting import Signer
+from tests.store.approval_samples import Store
 from tests.store.loopback_issuer import KEYS, LoopbackIssuer, send
+from tests.store.test_blocks import stored
 
 SIGNER = Signer()
 
@@ -34,6 +44,7 @@ def config(tmp_path: Path, issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.setenv("DDGATE_CONFIG", str(path))
     monkeypatch.delenv("DDGATE_TOKEN", raising=False)
+    monkeypatch.setenv("DDGATE_STATE", str(tmp_path / "state"))
     return path
 
 
@@ -56,6 +67,7 @@ def told(*arguments: str, given: str | None = None) -> tuple[int, dict[str, Any]
     return code, explained, {each["check"]: each["outcome"] for each in explained["checks"]}
 
 
+@pytest.mark.usefixtures("state")
 def test_a_good_token_says_who_one_would_be(issuer: LoopbackIssuer) -> None:
     token = minted(issuer, act={"sub": "relay", "groups": ["agents"]})
     code, explained, outcomes = told("-", given=f"Bearer {token}\n")
@@ -151,3 +163,56 @@ def test_a_missing_configuration_is_told(tmp_path: Path, issuer: LoopbackIssuer)
     assert code == 1
     assert "absent.yaml: no such file" in err
     assert "--config" in err
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    place = StateDir.open(tmp_path / "state")
+    Store(place.audit_log).log.close()
+    return place.path
+
+
+FROZEN = ("freeze", "demo-agent", "--reason", "INC-42")
+BLOCKED = {
+    "frozen": (FROZEN, "frozen"),
+    "everybody frozen": (("freeze", "--all"), "everyone is frozen"),
+    "as the owner": (("freeze", "owner"), "owner is frozen"),
+    "its token revoked": (("revoke", "--jti", "t-1"), "the token t-1 is revoked"),
+    "its run revoked": (("revoke", "--session", "run-1"), "the session run-1 is revoked"),
+}
+
+
+@pytest.mark.parametrize("kind", BLOCKED)
+def test_who_is_frozen_or_revoked_is_told_so(issuer: LoopbackIssuer, state: Path, kind: str) -> None:
+    arguments, words = BLOCKED[kind]
+    token = minted(issuer, sub="owner", act={"sub": "demo-agent"}, jti="t-1", session_id="run-1")
+    code, _, checks = told(token, "--state", str(state))
+    assert (code, checks["blocklist"]) == (0, "ok")
+    assert CliRunner().invoke(ddgate, [*arguments, "--state", str(state)]).exit_code == 0
+    code, explained, checks = told(token, "--state", str(state))
+    assert (code, checks["blocklist"]) == (1, "failed")
+    assert (explained["accepted"], explained["principal"]) == (False, None)
+    (check,) = [each for each in explained["checks"] if each["check"] == "blocklist"]
+    assert words in check["detail"]
+    assert check["remedy"]
+
+
+def test_a_revocation_whose_time_is_over_is_none(issuer: LoopbackIssuer, state: Path) -> None:
+    by = {"os_user": "x"}
+    long_ago = replace(moment.now(), wall=1000.0, boot=0.0)
+    with closing(Store(StateDir(state).audit_log).log) as log:
+        log.append_with_changes(
+            [Wish((), PutBlock(stored("demo-agent", BlockKind.REVOCATION, at=long_ago), by))]
+        )
+    assert told(minted(issuer, sub="demo-agent"), "--state", str(state))[2]["blocklist"] == "ok"
+
+
+@pytest.mark.parametrize("state", ["nowhere", "damaged"])
+def test_where_nobody_can_say_who_is_frozen_it_says_that(
+    issuer: LoopbackIssuer, tmp_path: Path, state: str
+) -> None:
+    (tmp_path / "damaged").mkdir(mode=0o700)
+    (tmp_path / "damaged" / "audit.sqlite3").write_bytes(b"no database at all" * 100)
+    code, out, err = run(minted(issuer), "--state", str(tmp_path / state))
+    assert (code, err) == (0, "")
+    assert "not known whether it is frozen or revoked" in out

@@ -126,6 +126,11 @@ def test_a_problem_has_its_place_and_a_remedy(more: str, position: str, words: s
     assert words in found
 
 
+def test_keys_that_never_count_are_refused() -> None:
+    (found,) = problems(SMALL.replace("audience: ddgate", "audience: ddgate\n    max_stale: 0s"))
+    assert "max_stale: must be greater than or equal to 10" in found
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from addons.core.model import Json
 from addons.core.token_checks import TokenRejected
-from addons.core.token_parts import take_apart
+from addons.core.token_parts import MAX_JSON_DEPTH, StrictJsonError, strict_object, take_apart
 from addons.core.tokens import verify
 from tests.core.token_minting import ISSUER, NOW, Signer, good_claims, raw_token, trust
 
@@ -52,6 +53,36 @@ def test_slack_bits_are_refused_before_the_signature_is_looked_at(token: str) ->
 def test_random_text_raises_nothing_but_a_rejection(text: str) -> None:
     with pytest.raises(TokenRejected):
         verify(text, trust(ES.jwk()), NOW)
+
+
+pieces = st.sampled_from(
+    ["1", "1e999", "1.5", "NaN", "-Infinity", "null", '"{[["', r'"\ud800"', r'"\ud83d\ude00"', "[]", "{}"]
+)
+nested = st.recursive(
+    pieces, lambda inner: st.one_of(inner.map("[{}]".format), inner.map('{{"k": {}}}'.format)), max_leaves=40
+)
+
+
+def is_plain(value: Json, levels: int) -> bool:
+    """Whether it has no more levels, and nothing in it that readers disagree about."""
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    below = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return not below or (levels > 1 and all(is_plain(each, levels - 1) for each in below))
+
+
+@given(nested, st.integers(0, 20))
+def test_what_is_parsed_quickly_is_what_was_gone_through(piece: str, depth: int) -> None:
+    text = '{"a": ' * depth + piece + "}" * depth
+    value = json.loads(text)
+    try:
+        assert strict_object(text.encode()) == value
+        accepted = True
+    except StrictJsonError:
+        accepted = False
+    assert accepted == (isinstance(value, dict) and is_plain(value, MAX_JSON_DEPTH))
 
 
 json_values = st.recursive(

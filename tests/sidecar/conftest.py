@@ -28,6 +28,8 @@ QUICK = Limits(
     half_closed_tls_time=0.3,
 )
 
+IMPATIENT = Patience(0.05, 0.2)
+
 
 @dataclass
 class MintingSource:
@@ -79,9 +81,14 @@ class Child:
 
 @asynccontextmanager
 async def listening(
-    upstreams: Upstreams, source: TokenSource | None = None, *, strict: bool = False, limits: Limits = QUICK
+    upstreams: Upstreams,
+    source: TokenSource | None = None,
+    *,
+    strict: bool = False,
+    limits: Limits = QUICK,
+    patience: Patience = IMPATIENT,
 ) -> AsyncIterator[Child]:
-    keeper = TokenKeeper(source or MintingSource(), lambda _: None, patience=Patience(0.05, 0.2))
+    keeper = TokenKeeper(source or MintingSource(), lambda _: None, patience=patience)
     listener = Listener(upstreams, keeper, strict=strict, limits=limits)
     await keeper.start()
     await listener.start()

@@ -109,11 +109,14 @@ class Call:
 
 @dataclass
 class FakeGateway:
-    """`refusal` is a whole answer to every CONNECT. With `tls` the proxy listener itself speaks TLS."""
+    """`refusal` is a whole answer to every CONNECT; `revoked` are tokens that it takes no more. With `tls`
+    the proxy listener itself speaks TLS.
+    """
 
     certificates: Certificates
     tls: bool = False
     refusal: bytes | None = None
+    revoked: set[str] = field(default_factory=set)
     connects: list[Call] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     expired: int = 0
@@ -158,10 +161,11 @@ class FakeGateway:
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             head = await read_call(reader)
             token = head.fields.get("proxy-authorization", "").removeprefix("Bearer ")
+            refusal = REVOKED if token in self.revoked else self.refusal
             if head.line.startswith("CONNECT "):
                 self.connects.append(head)
-                if self.refusal is not None:
-                    writer.write(self.refusal)
+                if refusal is not None:
+                    writer.write(refusal)
                     await writer.drain()
                     await reader.read()
                 else:
@@ -173,7 +177,7 @@ class FakeGateway:
                         writer.write(b"echo:" + await reader.read(1024))
             else:
                 self.calls.append(head)
-                writer.write(answer(VALIDATED))
+                writer.write(refusal or answer(VALIDATED))
             await writer.drain()
         writer.close()
 
@@ -192,6 +196,9 @@ class FakeGateway:
 def answer(body: bytes, status: str = "200 OK") -> bytes:
     fields = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return f"HTTP/1.1 {status}\r\n{fields}\r\n".encode() + body
+
+
+REVOKED = answer(b'{"errors": ["token_revoked"]}', "407 Proxy Authentication Required")
 
 
 async def read_call(reader: asyncio.StreamReader) -> Call:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 import yaml
@@ -16,7 +17,8 @@ from addons.sidecar.environment_forms import Reached
 from addons.sidecar.upstreams import parse_gateway
 from addons.sidecar.workload_tokens import Workload
 from tests.sidecar.fake_gateway import Certificates, make_token
-from tests.sidecar.workload_endpoint import REQUEST_TOKEN, Endpoint, as_github
+from tests.sidecar.test_sidecar_workloads import ENTRAS_FORM
+from tests.sidecar.workload_endpoint import REQUEST_TOKEN, Endpoint, as_entra, as_github
 
 GATEWAY = "http://127.0.0.1:8080"
 BUNDLE = Path("/bundle.pem")
@@ -89,6 +91,30 @@ def test_a_shell_asks_the_place_for_the_token_and_no_program_has_one_as_its_argu
     assert not re.search(r"curl[^|]*ACTIONS_ID_TOKEN_REQUEST_TOKEN", text)
     if workload is Workload.GITHUB:
         assert [path for path, _ in endpoint.asked] == ["/token?api-version=2.0&audience=mine"]
+
+
+def test_a_shell_in_a_pod_on_azure_asks_entra(reached: Reached, tmp_path: Path) -> None:
+    (tmp_path / "own").write_text("the.pods.own")
+    with Endpoint(lambda: as_entra(TOKEN)).running() as endpoint:
+        variables = endpoint.azure(tmp_path / "own")
+        read = forms.workload_command(Workload.AZURE, "api://ddgate")
+        text = forms.for_shell(variables, reached, read, BUNDLE, lambda _: None)
+        assert evaluated(text, variables)["HTTPS_PROXY"] == URL
+    assert [path for path, _ in endpoint.asked] == ["/7e0a07/oauth2/v2.0/token"]
+    assert parse_qs(endpoint.posted[0].decode()) == ENTRAS_FORM
+
+
+@pytest.mark.parametrize("workload", [Workload.AWS, Workload.SPIFFE])
+def test_a_shell_reads_the_file_that_the_place_renews(
+    reached: Reached, workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a token").write_text(TOKEN)
+    monkeypatch.setattr(forms, "SPIFFE_FILE", tmp_path / "a token")
+    variables = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "a token")}
+    text = forms.for_shell(
+        variables, reached, forms.workload_command(workload, "mine"), BUNDLE, lambda _: None
+    )
+    assert evaluated(text, variables)["HTTPS_PROXY"] == URL
 
 
 def test_the_json_has_the_same_with_a_word_for_the_token(reached: Reached) -> None:

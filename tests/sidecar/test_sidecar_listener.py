@@ -13,10 +13,12 @@ from addons.sidecar.heads import Authority
 from addons.sidecar.no_proxy import NoProxy
 from addons.sidecar.relay import Stream
 from addons.sidecar.token_sources import EnvironmentSource
+from addons.sidecar.tokens import Patience
 from addons.sidecar.upstreams import UpstreamProxy, Upstreams, parse_gateway
 from tests.sidecar.conftest import QUICK, Child, MintingSource, listening
 from tests.sidecar.fake_gateway import (
     DATADOG,
+    REVOKED,
     VALIDATED,
     Certificates,
     FakeGateway,
@@ -131,6 +133,57 @@ async def test_a_token_that_the_gateway_rejects_is_replaced(gateway: FakeGateway
         while len({connect.fields["proxy-authorization"] for connect in gateway.connects}) < 2:
             assert time.monotonic() < deadline
             assert status(await child.send(f"CONNECT {DATADOG}:443 HTTP/1.1")) == 407
+
+
+@dataclasses.dataclass
+class Given:
+    """Tokens in this order; the last again and again."""
+
+    tokens: list[str]
+    asked: int = 0
+
+    async def fetch(self) -> str:
+        self.asked += 1
+        return self.tokens[min(self.asked, len(self.tokens)) - 1]
+
+
+AT_ONCE = Patience(first=0.0)
+
+
+@pytest.mark.parametrize("revoked", [1, 2])
+async def test_where_a_token_is_revoked_another_is_tried_once(
+    gateway: FakeGateway, to: To, certificates: Certificates, revoked: int
+) -> None:
+    source = Given([make_token(600, subject=f"agent-{number}") for number in range(3)])
+    gateway.revoked = set(source.tokens[:revoked])
+    async with listening(to(gateway), source, patience=AT_ONCE) as child:
+        head, stream = await child.connect(f"{DATADOG}:443")
+        assert status(head) == (200 if revoked == 1 else 407)
+        if revoked == 1:
+            await speak_tls(stream, certificates)
+            assert (await call(stream)).endswith(VALIDATED)
+        stream.writer.close()
+        assert len(gateway.connects) == 2
+        assert status((await child.connect(f"{DATADOG}:443"))[0]) == 200  # nothing is left of the refusals
+
+
+async def test_a_revoked_token_of_which_there_is_no_other_is_shown_once(gateway: FakeGateway, to: To) -> None:
+    source = Given([make_token(600)])
+    gateway.revoked = set(source.tokens)
+    async with listening(to(gateway), source, patience=AT_ONCE) as child:
+        assert await child.send(f"CONNECT {DATADOG}:443 HTTP/1.1") == REVOKED
+    assert (len(gateway.connects), source.asked) == (1, 2)
+
+
+async def test_after_a_refused_login_of_a_whole_url_the_next_call_has_another_token(
+    gateway: FakeGateway, to: To
+) -> None:
+    source = Given([make_token(600, subject=f"agent-{number}") for number in range(2)])
+    gateway.revoked = {source.tokens[0]}
+    async with listening(to(gateway), source, patience=AT_ONCE) as child:
+        request = f"GET https://{DATADOG}/api/v1/validate HTTP/1.1\r\nHost: {DATADOG}"
+        assert await child.send(request) == REVOKED
+        assert (await child.send(request)).endswith(VALIDATED)
 
 
 async def test_a_gateway_that_speaks_tls_is_verified(

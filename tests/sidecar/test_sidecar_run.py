@@ -299,3 +299,51 @@ def test_a_child_keeps_the_signals_that_its_caller_ignored(
         stdin=subprocess.DEVNULL,
     )
     assert done.stdout == "alive\n"
+
+
+def test_the_command_runs_on_where_nobody_reads_what_ddgate_run_says(
+    gateway: FakeGateway, certificates: Certificates, token_file: Path
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        command_line(*options(gateway, certificates, token_file), "--", "sh", "-c", "echo ran; exit 3"),
+        env=environment(NO_PROXY="datadoghq.com"),  # about which it says a word
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=writing,
+        timeout=30,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.stdout, done.returncode) == (b"ran\n", 3)
+
+
+ORPHANS = "for each in 1 2 3; do (sleep 0.1 &); done; sleep 0.3; "
+AS_FIRST = (
+    "import ctypes, os; ctypes.CDLL(None).prctl(36, 1); "  # PR_SET_CHILD_SUBREAPER: orphans come to it
+    "from addons.sidecar.first_process import leave_first_place; leave_first_place(os.getpid()); "
+    "os.execvp('sh', ['sh', '-c', os.environ['SCRIPT']])"
+)
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [("exit 7", 7), ("kill -KILL $$", 137), ("kill -TERM $PPID; sleep 5", 143)],
+)
+def test_the_first_process_of_a_container_reaps_orphans_and_passes_signals_and_status_on(
+    script: str, status: int
+) -> None:
+    counted = (
+        'grep -l "^State:.Z" /proc/[0-9]*/status 2>/dev/null | xargs -r grep -h "^PPid:.$PPID$" | wc -l; '
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", AS_FIRST],
+        env=environment(SCRIPT=ORPHANS + counted + script),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("0\n", status), done.stderr

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -178,13 +179,37 @@ async def test_a_bad_token_file_is_named(tmp_path: Path, content: bytes | None, 
     assert str(path) in str(caught.value)
 
 
+async def test_a_token_file_may_be_the_pipe_of_a_shell() -> None:
+    token = make_token(600)
+    reading, writing = os.pipe()
+    source = FileSource(Path(f"/dev/fd/{reading}"))
+    fetched = asyncio.create_task(source.fetch())
+    await asyncio.sleep(0)  # it looks before there is anything
+    os.write(writing, token.encode())
+    os.close(writing)
+    assert await fetched == token
+    assert not source.has_changed()
+    os.close(reading)
+
+
+async def test_a_pipe_that_nobody_writes_into_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(TokenError, match="is empty"):
+        await FileSource(tmp_path / "pipe").fetch()
+
+
 async def test_a_token_command_gives_what_it_prints() -> None:
     assert await CommandSource("echo ' a.b.c '").fetch() == "a.b.c"
 
 
 @pytest.mark.parametrize(
     ("command", "expected"),
-    [("echo SECRET; exit 3", "status 3"), ("true", "is empty"), ("sleep 60 & wait", "longer than")],
+    [
+        ("echo SECRET; exit 3", "status 3"),
+        ("true", "is empty"),
+        ("sleep 60 & wait", "longer than"),
+        ("yes SECRET", "longer than 65536 bytes"),
+    ],
 )
 async def test_a_failing_token_command_says_how_and_nothing_it_printed(command: str, expected: str) -> None:
     with pytest.raises(TokenError, match=expected) as caught:

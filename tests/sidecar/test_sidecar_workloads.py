@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import base64
 import json
 import sys
 import time
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from typer.testing import CliRunner
@@ -21,7 +23,7 @@ from addons.sidecar.workload_tokens import (
 from tests.sidecar.fake_gateway import Certificates, FakeGateway, make_token
 from tests.sidecar.running import ddgate_run
 from tests.sidecar.test_sidecar_run import DUMP
-from tests.sidecar.workload_endpoint import REQUEST_TOKEN, Endpoint, as_github
+from tests.sidecar.workload_endpoint import REQUEST_TOKEN, Endpoint, as_entra, as_github
 
 
 async def test_githubs_endpoint_is_asked_for_the_audience_with_the_jobs_own_token() -> None:
@@ -202,3 +204,83 @@ def test_what_a_place_lacks_is_said_in_a_line_and_nothing_runs(
     assert line.startswith("ddgate run: ")
     assert expected in line
     assert not ran.exists()
+
+
+ENTRAS_FORM = {
+    "grant_type": ["client_credentials"],
+    "client_id": ["0c11e0c1"],
+    "scope": ["api://ddgate/.default"],
+    "client_assertion_type": ["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"],
+    "client_assertion": ["the.pods.own"],
+}
+
+
+@pytest.fixture
+def pods_own(tmp_path: Path) -> Path:
+    path = tmp_path / "azure-identity-token"
+    path.write_text("the.pods.own\n")
+    return path
+
+
+async def test_entra_gives_a_token_for_the_pods_own_which_the_gateway_never_gets(pods_own: Path) -> None:
+    token = make_token(300)
+    with Endpoint(lambda: as_entra(token)).running() as endpoint:
+        assert (
+            await workload_source(Workload.AZURE, "api://ddgate", endpoint.azure(pods_own)).fetch() == token
+        )
+    assert [path for path, _ in endpoint.asked] == ["/7e0a07/oauth2/v2.0/token"]
+    assert parse_qs(endpoint.posted[0].decode()) == ENTRAS_FORM
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"AZURE_TENANT_ID": ""}, "AZURE_TENANT_ID isn't set"),
+        ({"AZURE_AUTHORITY_HOST": "http://login.example/"}, "isn't an https:// URL"),
+        ({"AZURE_FEDERATED_TOKEN_FILE": "/nowhere"}, "/nowhere can't be read"),
+        ({}, "status 400"),
+    ],
+)
+async def test_what_entra_lacks_is_told_without_the_pods_own_token(
+    pods_own: Path, variables: dict[str, str], expected: str
+) -> None:
+    with Endpoint(lambda: (400, b"SECRET")).running() as endpoint:
+        given = {**endpoint.azure(pods_own), **variables}
+        with pytest.raises(TokenError, match=expected) as caught:
+            await workload_source(Workload.AZURE, "api://ddgate", given).fetch()
+    assert "SECRET" not in str(caught.value)
+    assert "the.pods.own" not in str(caught.value)
+
+
+def _for(audience: object) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps({"aud": audience}).encode()).rstrip(b"=").decode()
+    return f"e30.{payload}.c2ln"
+
+
+async def test_a_token_with_which_one_logs_in_to_aws_is_not_sent_to_the_gateway(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    source = workload_source(Workload.AWS, "ddgate", {"AWS_WEB_IDENTITY_TOKEN_FILE": str(path)})
+    for other in (_for(["sts.amazonaws.com"]), _for(None), _for({"ddgate": 1}), "a.b.c", "nonsense"):
+        path.write_text(other)
+        with pytest.raises(TokenError, match="isn't for ddgate"):
+            await source.fetch()
+    path.write_text(_for(["ddgate"]))
+    assert await source.fetch() == _for(["ddgate"])
+    with pytest.raises(TokenError, match="AWS_WEB_IDENTITY_TOKEN_FILE isn't set"):
+        await workload_source(Workload.AWS, "ddgate", {}).fetch()
+
+
+async def test_an_svid_is_followed_as_spiffe_helper_renews_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "jwt_svid.token"
+    monkeypatch.setattr(workload_tokens, "SPIFFE_FILE", path)
+    source = workload_source(Workload.SPIFFE, "ddgate", {})
+    with pytest.raises(TokenError, match=r'jwt_svid_file_name "jwt_svid\.token", jwt_audience "ddgate"'):
+        await source.fetch()
+    path.write_text("a.b.c")
+    assert await source.fetch() == "a.b.c"
+    assert isinstance(source, WatchedSource)
+    assert not source.has_changed()
+    path.write_text("another.b.c")
+    assert source.has_changed()

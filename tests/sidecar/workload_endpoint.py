@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 REQUEST_TOKEN = "the-jobs-own-request-token"
 
@@ -19,6 +20,7 @@ class Endpoint:
     answer: Callable[[], tuple[int, bytes]]
     location: str | None = None
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    posted: list[bytes] = field(default_factory=list)
     port: int = 0
 
     @property
@@ -33,11 +35,24 @@ class Endpoint:
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN,
         }
 
+    def azure(self, file: Path) -> dict[str, str]:
+        """What the webhook of Azure workload identity puts into a pod's variables."""
+        return {
+            "AZURE_FEDERATED_TOKEN_FILE": str(file),
+            "AZURE_CLIENT_ID": "0c11e0c1",
+            "AZURE_TENANT_ID": "7e0a07",
+            "AZURE_AUTHORITY_HOST": f"http://{self.authority}/",
+        }
+
     @contextmanager
     def running(self) -> Iterator[Endpoint]:
         endpoint = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                endpoint.posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.do_GET()
+
             def do_GET(self) -> None:
                 endpoint.asked.append(
                     (self.path, {name.lower(): text for name, text in self.headers.items()})
@@ -63,6 +78,10 @@ class Endpoint:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+def as_entra(token: str) -> tuple[int, bytes]:
+    return 200, json.dumps({"token_type": "Bearer", "expires_in": 3599, "access_token": token}).encode()
 
 
 def as_github(token: str) -> tuple[int, bytes]:

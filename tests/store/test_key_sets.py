@@ -261,6 +261,18 @@ async def test_the_background_fetches_again_and_again_and_recovers(
     key_sets.close()
 
 
+async def test_keys_that_count_briefly_are_fetched_before_they_are_stale(
+    issuer: LoopbackIssuer, settings: IssuerSettings
+) -> None:
+    key_sets = KeySets([replace(settings, max_stale=0.1)], limits=LIMITS, pace=RefreshPace(interval=3600))
+    running = asyncio.create_task(key_sets.run())
+    await until(lambda: issuer.asked[KEYS] >= 3)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    key_sets.close()
+
+
 def test_a_configured_jwks_uri_needs_no_discovery(issuer: LoopbackIssuer, settings: IssuerSettings) -> None:
     assert set(fetch_keys(replace(settings, jwks_uri=issuer.url + KEYS), LIMITS)) == {"old"}
     assert issuer.asked == {KEYS: 1}

@@ -66,6 +66,28 @@ def begin(state: Path, wanted: Wanted, reason: str, seconds: float | None) -> Bl
     return cast(Block, _change(where, PutBlock(stored, by)))
 
 
+def begin_aloud(  # noqa: PLR0913 - what a person said, and how to take it back
+    state: Path, wanted: Wanted, reason: str, seconds: float | None, *, as_json: bool, undo: str
+) -> None:
+    """Do as `begin` does, and tell what it did and how to end that. Raises typer.Exit."""
+    block = begin(state, wanted, reason, seconds)
+    if as_json:
+        print_blocks([block], as_json=True)
+    else:
+        said = words(block)
+        say(f"{said[:1].upper()}{said[1:]}, in every gateway within a second.\nTo end it: {undo}")
+    if not _has_called(state, wanted):
+        warn(f"No call of {wanted.name} is on record: is it written so? `ddgate sessions` shows who calls.")
+
+
+def show_in_force(state: Path, kind: BlockKind, nobody: str, *, as_json: bool) -> None:
+    """Print those of a kind, or that there are none. Raises typer.Exit."""
+    found = in_force(state, kind)
+    print_blocks(found, as_json=as_json)
+    if not found:
+        warn(nobody)
+
+
 def end(state: Path, wanted: Wanted, reason: str) -> Sequence[Block]:
     """Take it off the list; gives what was on it. Raises typer.Exit."""
     where = StateDir(state)
@@ -97,7 +119,7 @@ def in_force(state: Path, kind: BlockKind) -> Sequence[Block]:
     return [one.block for one in stored if one.block.kind is kind and not one.is_over(now, math.inf)]
 
 
-def has_called(state: Path, wanted: Wanted) -> bool:
+def _has_called(state: Path, wanted: Wanted) -> bool:
     """Whether a call of that subject or session is on record; of a token's id nobody looks."""
     column = {Named.SUBJECT: "subject", Named.SESSION: RUN}.get(wanted.named)
     if column is None:

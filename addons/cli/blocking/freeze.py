@@ -19,7 +19,6 @@ from addons.cli.blocking.options import (
 )
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.core.blocklist import BlockKind, Named
-from addons.store.blocks import words
 
 app = typer.Typer()
 
@@ -59,24 +58,12 @@ def freeze(  # noqa: PLR0913 - an option each
     if show:
         if subject is not None or everyone:
             raise typer.BadParameter("--list shows all that is frozen: name nobody with it")
-        frozen = acting.in_force(state, BlockKind.FREEZE)
-        acting.print_blocks(frozen, as_json=as_json)
-        if not frozen:
-            acting.warn("Nobody is frozen.")
+        acting.show_in_force(state, BlockKind.FREEZE, "Nobody is frozen.", as_json=as_json)
         return
     wanted = whom(subject, issuer, everyone=everyone)
+    undo = f"ddgate unfreeze {'--all' if everyone else acting.quoted(wanted.name)}"
     seconds = read_duration(lasts)
-    block = acting.begin(state, wanted, read_reason(reason), seconds)
-    if as_json:
-        acting.print_blocks([block], as_json=True)
-    else:
-        target = "--all" if everyone else acting.quoted(wanted.name)
-        acting.say(f"{words(block)[:1].upper()}{words(block)[1:]}, in every gateway within a second.")
-        acting.say(f"To end it: ddgate unfreeze {target}")
-    if not acting.has_called(state, wanted):
-        acting.warn(
-            f"No call by {wanted.name} is on record: is it written so? `ddgate sessions` shows who calls."
-        )
+    acting.begin_aloud(state, wanted, read_reason(reason), seconds, as_json=as_json, undo=undo)
 
 
 def whom(subject: str | None, issuer: str | None, *, everyone: bool) -> acting.Wanted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +19,7 @@ from addons.cli.blocking.options import (
     read_reason,
 )
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
-from addons.core.blocklist import Block, BlockKind, Named
-from addons.store.blocks import words
+from addons.core.blocklist import BlockKind, Named
 
 app = typer.Typer()
 
@@ -73,7 +71,7 @@ def revoke(  # noqa: PLR0913 - an option each
     if show:
         if named or undo:
             raise typer.BadParameter("--list shows all that is revoked: name nothing with it")
-        _list(acting.in_force(state, BlockKind.REVOCATION), as_json=as_json)
+        acting.show_in_force(state, BlockKind.REVOCATION, "Nothing is revoked.", as_json=as_json)
         return
     if len(named) != 1:
         raise typer.BadParameter("say one of --subject, --jti and --session")
@@ -84,24 +82,9 @@ def revoke(  # noqa: PLR0913 - an option each
     )
     if undo:
         _undo(state, wanted, reason, as_json=as_json)
-    else:
-        _revoke(state, wanted, reason, read_duration(lasts), as_json=as_json)
-
-
-def _list(revoked: Sequence[Block], *, as_json: bool) -> None:
-    acting.print_blocks(revoked, as_json=as_json)
-    if not revoked:
-        acting.warn("Nothing is revoked.")
-
-
-def _revoke(state: Path, wanted: acting.Wanted, reason: str, seconds: float | None, *, as_json: bool) -> None:
-    block = acting.begin(state, wanted, read_reason(reason), seconds)
-    if as_json:
-        acting.print_blocks([block], as_json=True)
-    else:
-        acting.say(f"{words(block)[:1].upper()}{words(block)[1:]}, in every gateway within a second.")
-    if not acting.has_called(state, wanted):
-        acting.warn(f"No call of {wanted.name} is on record: is it written so? See `ddgate sessions`.")
+        return
+    seconds, how = read_duration(lasts), f"ddgate revoke --{wanted.named} {acting.quoted(wanted.name)} --undo"
+    acting.begin_aloud(state, wanted, read_reason(reason), seconds, as_json=as_json, undo=how)
 
 
 def _undo(state: Path, wanted: acting.Wanted, reason: str, *, as_json: bool) -> None:
