@@ -18,8 +18,8 @@ _ZSTD_PIECE = 64
 
 
 class StreamDecoder:
-    """Undoes the coding that a Content-Encoding field names. Raises `UndecodableBody` for one that is unknown,
-    and for several.
+    """Undoes the coding that a Content-Encoding field names. Raises `UndecodableBody` for one that is
+    unknown, and for several.
     """
 
     __slots__ = ("_coding",)
@@ -35,7 +35,7 @@ class StreamDecoder:
         return isinstance(self._coding, _Plain)
 
     def feed(self, data: bytes, limit: int) -> bytes:
-        """Give what `data` decodes to. Raises `UndecodableBody`; `BodyTooLarge` past `limit` decoded bytes."""
+        """Give what `data` decodes to. Raises `UndecodableBody`, and `BodyTooLarge` past `limit` bytes."""
         parts: list[bytes] = []
         size = 0
         for part in self._coding.decode(data):

@@ -19,7 +19,9 @@ def test_nothing_is_lost_or_changed(parts: list[bytes], size: int) -> None:
     assert b"".join(out) + cutter.finish() == stream
 
 
-@given(st.lists(st.sampled_from([b"data: a", b"data: b\ndata: c", b": ping", b"id: 1\r\ndata: d"]), max_size=8))
+@given(
+    st.lists(st.sampled_from([b"data: a", b"data: b\ndata: c", b": ping", b"id: 1\r\ndata: d"]), max_size=8)
+)
 def test_events_come_out_as_soon_as_they_are_whole(events: list[bytes]) -> None:
     cutter = EventCutter(1000)
     for event in events:

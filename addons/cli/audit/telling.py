@@ -199,6 +199,7 @@ def _answer(end: Told) -> Iterator[Text]:
 _NOTES = {
     "unknown": "nobody can tell whether Datadog did it",
     "not sent": "nothing of it reached Datadog",
+    "answered in part": "the agent got what is recorded, and then the answer broke off",
     "answer withheld": "Datadog answered, and the agent didn't get the answer",
 }
 

@@ -21,7 +21,8 @@ _UNRUNNABLE = re2.compile(rb"\)\]\}',?[ \t]*\r?\n?|(?:while\(1\)|for\(;;\));", o
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NUMBER_STARTS = frozenset((b"-", *(b"%d" % digit for digit in range(10))))
 _JSON_STARTS = frozenset((b"{", b"[", b'"'))
-_DELTAS = frozenset((b"delta", b"text", b"content", b"partial_json", b"arguments", b"thinking", b"chunk"))
+DELTAS = frozenset((b"delta", b"text", b"content", b"partial_json", b"arguments", b"thinking", b"chunk"))
+"""Names under which events bring pieces of a longer text."""
 
 
 def read(scanner: Scanner, data: bytes, media: str, work: Work) -> tuple[Tree | None, list[Finding]]:
@@ -76,7 +77,7 @@ def _lines(scanner: Scanner, data: bytes, hits: Hits, work: Work, *, deltas: boo
     found += _text(scanner, data, text_start, len(data), hits, work)
     for layer in events.long_ones(data) if deltas else ():
         found += _event(scanner, layer, work)
-    for name in _DELTAS if deltas else ():
+    for name in DELTAS if deltas else ():
         leaves = [leaf for leaf in whole.leaves if leaf.name == name and leaf.quoted and not leaf.is_key]
         if len(leaves) > 1:
             texts = [structure.text_of(data, leaf) for leaf in leaves]

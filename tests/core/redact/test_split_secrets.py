@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -44,7 +45,7 @@ def test_of_a_key_over_several_events_only_the_first_few_characters_pass(
     form: Callable[[bytes], bytes], cuts: set[int], before: bytes
 ) -> None:
     edges = [0, *sorted(cuts), 32]
-    pieces = [KEY[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [KEY[start:end] for start, end in pairwise(edges)]
     events = [form(piece) for piece in (before + pieces[0], *pieces[1:], b" and more")]
     passed, cut = _passed(events)
     assert cut
