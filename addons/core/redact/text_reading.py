@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import re2
 
 from addons.core.redact import events, jsonish, structure
 from addons.core.redact.findings import Finding, Work, settle
 from addons.core.redact.gate import Hits
-from addons.core.redact.jsonish import Tree
+from addons.core.redact.jsonish import Leaf, Tree
 from addons.core.redact.layers import Layer
 from addons.core.redact.outline import clean_elements
 from addons.core.redact.scan import MAX_LAYERS, Scanner
@@ -23,6 +25,7 @@ _NUMBER_STARTS = frozenset((b"-", *(b"%d" % digit for digit in range(10))))
 _JSON_STARTS = frozenset((b"{", b"[", b'"'))
 DELTAS = frozenset((b"delta", b"text", b"content", b"partial_json", b"arguments", b"thinking", b"chunk"))
 """Names under which events bring pieces of a longer text."""
+_SHORT_DELTA = 256  # a longer text is most likely one of its own
 
 
 def read(scanner: Scanner, data: bytes, media: str, work: Work) -> tuple[Tree | None, list[Finding]]:
@@ -79,9 +82,22 @@ def _lines(scanner: Scanner, data: bytes, hits: Hits, work: Work, *, deltas: boo
         found += _event(scanner, layer, work)
     for name in DELTAS if deltas else ():
         leaves = [leaf for leaf in whole.leaves if leaf.name == name and leaf.quoted and not leaf.is_key]
-        if len(leaves) > 1:
-            texts = [structure.text_of(data, leaf) for leaf in leaves]
-            found += structure.joined(scanner, leaves, texts)
+        found += _deltas(scanner, leaves, [structure.text_of(data, leaf) for leaf in leaves], work)
+    return found
+
+
+def _deltas(scanner: Scanner, leaves: Sequence[Leaf], texts: Sequence[bytes], work: Work) -> list[Finding]:
+    """The pieces of one field, read as one text: as far as can be read at once, with an overlap."""
+    found: list[Finding] = []
+    start = 0
+    while start < len(texts) - 1:
+        end, size, middle = start, 0, start
+        while end < len(texts) and (size := size + len(texts[end])) <= structure.MAX_JOIN:
+            middle = end if size <= structure.MAX_JOIN // 2 else middle
+            end += 1
+        short = all(len(text) <= _SHORT_DELTA for text in texts[start:end])
+        found += structure.joined(scanner, leaves[start:end], texts[start:end], work if short else None)
+        start = max(middle, start + 1) if end < len(texts) else end
     return found
 
 
