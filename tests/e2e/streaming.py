@@ -119,6 +119,8 @@ class Stream:
             piece = self.connection.recv(65536)
         except ConnectionError:
             piece = b""
+        except TimeoutError:
+            raise AssertionError(f"nothing more came after {self.got!r}") from None
         self.got += piece
         self.is_closed = not piece
         return bool(piece)

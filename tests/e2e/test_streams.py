@@ -26,6 +26,7 @@ def _policy(directory: Path) -> list[str]:
         "id": "masked-streams",
         "effect": "allow",
         "who": {"groups": ["agents"]},
+        "op": {"risk": ["unknown"]},
         "http": {"path": MASKED},
         "mask": {"response": {"detect": ["secrets"]}},
     }
