@@ -125,7 +125,9 @@ class Audit:
 
     async def response(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
-        if call.closed or not call.attempted or call.refusal is not None or call.recorded_flow is None:
+        is_whole = call.stream is None or call.stream.is_whole
+        is_open = call.attempted and not call.closed and call.refusal is None
+        if not (is_open and is_whole and call.recorded_flow is not None):
             await self.settle(flow)
             return
         call.closed = True
