@@ -81,10 +81,16 @@ def place(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[
             upstream.port,
             upstream.ca,
             KEYS,
-            config={"policy": _policy(directory), "issuers": [trusted], "limits": {"body": _LIMIT}},
+            config={
+                "policy": _policy(directory),
+                "issuers": [trusted],
+                "limits": {"body": _LIMIT},
+                "drain": "1s",
+            },
         ).start()
         yield Place(gateway, streams, issuer)
-        gateway.stop()
+        if gateway.process is not None and gateway.process.poll() is None:
+            gateway.stop()
     said = gateway.log.read_text()
     assert "Traceback" not in said
     assert "crashed" not in said
@@ -304,6 +310,24 @@ def test_a_stream_to_the_end_of_its_connection_is_told_from_one_that_broke(place
         assert stream.text == b"data: one\n\ndata: two\n\n"
 
 
+def test_i2_a_stream_whose_outcome_cant_be_written_is_cut(place: Place) -> None:
+    recordings, away = place.gateway.state / "recordings", place.gateway.state / "away"
+    with place.stream() as stream:
+        stream.chunked()
+        stream.send(b"data: one\n\n")
+        stream.read_until(b"one")
+        recordings.rename(away)
+        recordings.write_text("")
+        stream.send(b"data: two\n\n")
+        stream.end()
+        stream.read_all()
+        assert stream.is_closed
+        assert not stream.is_whole
+        recordings.unlink()
+        away.rename(recordings)
+        assert place.outcome(stream.call)["attributes"]["outcome"] == "answered in part"
+
+
 def test_an_error_is_held_to_its_end(place: Place) -> None:
     with place.stream() as stream:
         stream.send_raw(
@@ -313,3 +337,18 @@ def test_an_error_is_held_to_its_end(place: Place) -> None:
         stream.break_off()
         stream.read_all()
     assert b" 502 " in stream.got.partition(b"\r\n")[0]
+
+
+def test_a_gateway_that_stops_records_what_passed(place: Place) -> None:
+    """The last test: the gateway is gone after it."""
+    with place.stream() as stream:
+        stream.chunked()
+        stream.send(b"data: one\n\n")
+        stream.read_until(b"one")
+        assert place.gateway.stop() == 0
+        stream.read_all()
+        assert not stream.is_whole
+    outcome = place.outcome(stream.call)
+    assert outcome["attributes"]["outcome"] == "answered in part"
+    assert outcome["decision"]["reason"] == "draining"
+    assert place.recorded(stream.call) == b"data: one\n\n"

@@ -189,6 +189,7 @@ def _answer(end: Told) -> Iterator[Text]:
     yield from _facts(
         ("status", joined(status, by)),
         ("outcome", outcome),
+        ("because", word(attributes, "because")),
         ("length", f"{length} bytes" if length else ""),
         ("digest", word(attributes, "response_digest")),
     )
