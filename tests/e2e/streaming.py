@@ -137,5 +137,5 @@ def streaming(
         tunnel.connection.sendall(request)
         yield Stream(tunnel.connection, pieces)
     finally:
-        pieces.put(_Close)
         tunnel.close()
+        pieces.put(_Close)

@@ -25,6 +25,7 @@ _NUMBER_STARTS = frozenset((b"-", *(b"%d" % digit for digit in range(10))))
 _JSON_STARTS = frozenset((b"{", b"[", b'"'))
 DELTAS = frozenset((b"delta", b"text", b"content", b"partial_json", b"arguments", b"thinking", b"chunk"))
 """Names under which events bring pieces of a longer text."""
+_DELTA_NAME = re2.compile(rb'"(?:%b)"' % b"|".join(sorted(DELTAS)), options=_LATIN1)
 _SHORT_DELTA = 256  # a longer text is most likely one of its own
 
 
@@ -65,7 +66,12 @@ def _lines(scanner: Scanner, data: bytes, hits: Hits, work: Work, *, deltas: boo
         prefix = _BEFORE_JSON.match(data[position : position + 6])
         start = position + (prefix.end() if prefix is not None else 0)
         is_json = data[start : start + 1] in _JSON_STARTS
-        if is_json and not deltas and _is_closed(data, start, end) and not hits.within(start, end + 1):
+        if (
+            is_json
+            and _is_closed(data, start, end)
+            and not hits.within(start, end + 1)
+            and not (deltas and _DELTA_NAME.search(data[start:end]))
+        ):
             found += _text(scanner, data, text_start, position, hits, work)
             position = text_start = end + 1
             continue
