@@ -121,7 +121,8 @@ class _Brotli:
                 part = self._stream.process(data, output_buffer_limit=_CHUNK)
                 data = b""
                 yield part
-                if self._stream.is_finished() or self._stream.can_accept_more_data():
+                # More may be waiting although it would take more.
+                if self._stream.is_finished() or (not part and self._stream.can_accept_more_data()):
                     return
         except brotli.error:
             raise UndecodableBody("body is not brotli") from None

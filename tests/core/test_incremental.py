@@ -84,3 +84,9 @@ def test_garbage_is_refused(coding: str) -> None:
 def test_what_cant_be_undone_in_pieces_is_said_at_once(coding: str) -> None:
     with pytest.raises(UndecodableBody):
         StreamDecoder(coding)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_what_decodes_to_much_comes_out_whole(coding: str) -> None:
+    data = bytes(3 << 20)
+    assert StreamDecoder(coding).feed(encode_body(data, coding), _PLENTY) == data
