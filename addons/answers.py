@@ -96,6 +96,12 @@ class Standing:
         return made
 
 
+def cut_note(refusal: Refusal | None, call_id: str) -> bytes:
+    """What an agent is told where a stream of events breaks off: a comment, which no client takes for one."""
+    reason = (refusal or WITHHELD).reason.value
+    return f": ddgate: the rest of this answer is withheld ({reason}), call {call_id}\n\n".encode()
+
+
 def refuse(
     flow: http.HTTPFlow, call: Call, refusal: Refusal, more: Mapping[str, str | None] | None = None
 ) -> None:

@@ -39,6 +39,7 @@ _FAILED = NOT_PERMITTED.reason
 _ANSWERED = frozenset({Reason.GATEWAY_ANSWERED, Reason.ANSWERED_AGAIN})  # by the gateway, and no refusal
 # How mitmproxy begins what it says of a client that left in the middle of a body.
 _BROKEN_OFF = "HTTP/1 protocol error: peer closed connection"
+_LEFT = "Client disconnected."  # mitmproxy's word for it, in the middle of an answer
 _MAX_UNWRITTEN = 10_000
 _GRANT_GONE = Refusal(
     409,
@@ -124,7 +125,9 @@ class Audit:
 
     async def response(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
-        if call.closed or not call.attempted or call.refusal is not None or call.recorded_flow is None:
+        is_whole = call.stream is None or call.stream.is_whole
+        is_open = call.attempted and not call.closed and call.refusal is None
+        if not (is_open and is_whole and call.recorded_flow is not None):
             await self.settle(flow)
             return
         call.closed = True
@@ -133,7 +136,7 @@ class Audit:
             await self._write(record, call.recorded_flow, change)
         except JournalUnavailable as error:
             logger.error("an answer is withheld, because it can't be put on record: %s", error)  # noqa: TRY400 - no traceback
-            self._keep(self._outcome(flow, call, "answer withheld"), change)
+            self._keep(self._outcome(flow, call, _end_of(call)), change)
             return
         call.clearances.add(Stage.AUDIT)
 
@@ -249,6 +252,8 @@ class Audit:
         attributes: dict[str, Json] = {"outcome": outcome, "seconds": round(time() - call.started, 6)}
         if (answer := call.stored_answer) is not None:
             attributes["response_digest"] = answer.digest
+        if outcome == "answered in part":
+            attributes["because"] = _why_in_part(flow, call)
         return AuditRecord(RecordKind.OUTCOME, time(), call.id, _facts(flow, call), attributes=attributes)
 
 
@@ -260,9 +265,21 @@ def _ways_to_end(change: Change[object] | None) -> Sequence[Change[object]]:
 
 
 def _end_of(call: Call) -> str:
+    if call.stream is not None:
+        return "answered in part"
     if call.answer is not None:
         return "answer withheld"
     return "unknown" if call.head_sent else "not sent"
+
+
+def _why_in_part(flow: http.HTTPFlow, call: Call) -> str:
+    if call.refusal is not None:
+        return call.refusal.message
+    if flow.error is None:
+        return "a stage of the gateway failed, or its end could not be put on record"
+    if not flow.client_conn.connected or flow.error.msg == _LEFT:
+        return "the client left"
+    return "the upstream broke off"
 
 
 def _told_by(flow: http.HTTPFlow) -> Refusal:
@@ -287,7 +304,8 @@ def _facts(flow: http.HTTPFlow, call: Call) -> CallFacts:
     reason = call.refusal.reason if call.refusal else decision.reason if decision else None
     if reason is None and flow.response is not None:
         reason = _FAILED
-    response = call.answer if call.answer is not None and call.refusal is None else flow.response
+    is_upstream = call.answer is not None and (call.refusal is None or call.stream is not None)
+    response = call.answer if is_upstream else flow.response
     status = response.status_code if response is not None and answer is not None else None
     if status is None and call.refusal is not None:
         status = call.refusal.status

@@ -16,8 +16,8 @@ from pathlib import Path
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
-from addons import flowstate, logs, options_guard, wire_bounds, wire_errors
-from addons.answer_timeout import AnswerTimeout
+from addons import flowstate, logs, options_guard, streamed_answer, wire_bounds, wire_errors
+from addons.answer_timeout import AnswerTimeout, StreamWatch
 from addons.approval import Approval, Surroundings
 from addons.approval_draft import Drafts
 from addons.approval_status import ApprovalStatus
@@ -27,6 +27,7 @@ from addons.core.config_sections import Listen
 from addons.core.start_problems import StartProblem
 from addons.credential import CredentialOnTheWire
 from addons.destination import Destination
+from addons.event_streams import EventStreams
 from addons.gate import DefaultDeny, Guard, Release
 from addons.identity import Identity, LastLook
 from addons.lifecycle import Lifecycle
@@ -52,6 +53,7 @@ from addons.store.policy_files import checked, parse_texts
 from addons.store.target_cache import CacheLimits
 from addons.store.target_call import TargetCall
 from addons.store.target_reader import TargetReader
+from addons.stream_redaction import StreamRedaction
 from addons.upkeep import Upkeep
 from addons.upstream import Upstream
 
@@ -67,7 +69,8 @@ def stages(runtime: Runtime) -> Sequence[object]:
     counts = PolicyCounts()
     targets = _target_reader(runtime, audit)
     worker = DecisionWorker(runtime.catalogue)
-    redaction = Redaction(runtime.masks, runtime.state.installation_key("body-digest"))
+    body_digest_key = runtime.state.installation_key("body-digest")
+    redaction = Redaction(runtime.masks, body_digest_key)
     policy = Policy(
         runtime.policy_set,
         runtime.catalogue,
@@ -123,14 +126,19 @@ def stages(runtime: Runtime) -> Sequence[object]:
             identity.check_blocked,
         ),
         DecodedBody(config.limits.decoded_body),
+        EventStreams(config.limits.body),
         policy,
         approval,
         CredentialOnTheWire(runtime.credentials, config.limits.decoded_body),
         redaction,
+        StreamRedaction(
+            redaction.mask_part, redaction.store_stream, limit=config.limits.body, digest_key=body_digest_key
+        ),
         Recorder(runtime.gateway_url),
         LastLook(identity),
         audit,
         AnswerTimeout(config.upstream.timeout),
+        StreamWatch(identity.check_again),
         Release(),
     )
 
@@ -237,6 +245,7 @@ class Chain:
         )
         wire_errors.install()
         wire_bounds.install(config.limits.head)
+        streamed_answer.install()
         self._claim_listener(config.listen)
         options_guard.apply(
             {

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
@@ -20,6 +21,7 @@ from addons.core import agent_keys
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body, encode_body
 from addons.core.model import Reason, Refusal, Risk
 from addons.core.redact.exact import ExactScrubber, without_pauses
+from addons.core.redact.split_secrets import KeyInPieces, SplitSecrets
 from addons.flowstate import Call, Stage
 from addons.store.credentials import Credential, CredentialProblem, Credentials
 
@@ -85,6 +87,7 @@ class CredentialOnTheWire:
         self._decoded_limit = decoded_limit
         self._scrubber = ExactScrubber(())
         self._scrubbed_for: tuple[tuple[str, bytes], ...] = ()
+        self._split: WeakKeyDictionary[http.HTTPFlow, SplitSecrets] = WeakKeyDictionary()
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Drops whatever keys the agent sent: they are never used, stored or forwarded."""
@@ -118,6 +121,35 @@ class CredentialOnTheWire:
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         _put_plain_headers_back(flow)
+        stream = flowstate.call_of(flow).streamed
+        if stream is not None:
+            stream.echoed += self._scrub_head(stream.head)
+            self._split[flow] = SplitSecrets(self._scrubber)
+            stream.clearances.add(Stage.CREDENTIAL)
+
+    async def answer_part(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        stream, split = call.stream, self._split.get(flow)
+        if stream is None or split is None or call.refusal is not None:
+            return
+
+        def scrubbed(events: bytes) -> tuple[bytes, int]:
+            events, removed = self._scrubber.scrub(events)
+            # What the other check of whole answers is for, too: a key in UTF-16, or in lines of base64.
+            if self._scrubber.found(without_pauses(events)):
+                raise KeyInPieces("a key in pieces")
+            return split.feed(events, is_last=stream.is_last), removed
+
+        try:
+            if len(stream.events) > _IN_THREAD:
+                stream.events, removed = await asyncio.to_thread(scrubbed, stream.events)
+            else:
+                stream.events, removed = scrubbed(stream.events)
+        except KeyInPieces:
+            refuse(flow, call, _UNREADABLE)
+            return
+        stream.echoed += removed
+        stream.clearances.add(Stage.CREDENTIAL)
 
     def error(self, flow: http.HTTPFlow) -> None:
         _put_plain_headers_back(flow)
@@ -126,6 +158,11 @@ class CredentialOnTheWire:
         call = flowstate.call_of(flow)
         _put_plain_headers_back(flow)
         if call.answer is None or call.refusal is not None:
+            return
+        if call.stream is not None:
+            call.echoed_keys = {ECHOED: call.stream.echoed} if call.stream.echoed else {}
+            if call.stream.is_whole:
+                call.clearances.add(Stage.CREDENTIAL)
             return
         try:
             if len(call.answer.raw_content or b"") > _IN_THREAD:
@@ -148,6 +185,25 @@ class CredentialOnTheWire:
             raise UndecodableBody("a transfer coding that isn't undone here")
         if answer.status_code == 101:  # noqa: PLR2004 - Switching Protocols
             raise UndecodableBody("another protocol")
+        removed = self._scrub_head(answer)
+        raw = answer.raw_content or b""
+        encoding = answer.headers.get("content-encoding")
+        call.answer_body = decode_body(raw, encoding, limit=self._decoded_limit) if raw else b""
+        if self._scrubber.found(call.answer_body):
+            call.answer_body, count = self._scrubber.scrub(call.answer_body)
+            removed += count
+            answer.raw_content = encode_body(call.answer_body, encoding)
+            if "content-length" in answer.headers:
+                answer.headers["content-length"] = str(len(answer.raw_content))
+        # UTF-16, base64 in lines (in JSON, too), quoted-printable: found, but not replaced in place.
+        joined = without_pauses(call.answer_body)
+        if len(joined) != len(call.answer_body) and self._scrubber.found(joined):
+            raise UndecodableBody("a key in pieces")
+        if removed:
+            call.echoed_keys = {ECHOED: removed}
+
+    def _scrub_head(self, answer: http.Response) -> int:
+        """Give how many keys were removed."""
         removed = 0
 
         def scrub(data: bytes) -> bytes:
@@ -164,20 +220,7 @@ class CredentialOnTheWire:
         reason = answer.data.reason
         if self._scrubber.found(reason):
             answer.reason = scrub(reason).decode("latin-1")
-        raw = answer.raw_content or b""
-        encoding = answer.headers.get("content-encoding")
-        call.answer_body = decode_body(raw, encoding, limit=self._decoded_limit) if raw else b""
-        if self._scrubber.found(call.answer_body):
-            call.answer_body = scrub(call.answer_body)
-            answer.raw_content = encode_body(call.answer_body, encoding)
-            if "content-length" in answer.headers:
-                answer.headers["content-length"] = str(len(answer.raw_content))
-        # UTF-16, base64 in lines (in JSON, too), quoted-printable: found, but not replaced in place.
-        joined = without_pauses(call.answer_body)
-        if len(joined) != len(call.answer_body) and self._scrubber.found(joined):
-            raise UndecodableBody("a key in pieces")
-        if removed:
-            call.echoed_keys = {ECHOED: removed}
+        return removed
 
 
 def _strip_keys(request: http.Request) -> None:

@@ -10,7 +10,7 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from weakref import WeakKeyDictionary, WeakSet, ref
@@ -53,6 +53,9 @@ REQUEST_STAGES = frozenset(
     }
 )
 ANSWER_STAGES = frozenset({Stage.CREDENTIAL, Stage.REDACTION, Stage.RECORDER, Stage.AUDIT})
+STREAM_STAGES = frozenset({Stage.BODY, Stage.CREDENTIAL, Stage.REDACTION})
+"""Those that prepare for an answer that is passed on while it comes, and see its head."""
+PART_STAGES = STREAM_STAGES | {Stage.IDENTITY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,44 @@ class Tunnel:
     principal: Principal | None = None
 
 
+@dataclass(slots=True)
+class Streamed:
+    """An answer that is passed on while it comes, part by part.
+
+    `head` is what the agent gets of it first. Of the part that stages look at, `raw` is as it came, `events`
+    what may pass of it after the stages so far, and of what they held back before; `out` is set by the last
+    addon alone. `waiting` was released, and is sent once nothing stands in its way.
+    `kept` are the events that passed, for the record, as long as there is room; `size` counts all.
+    """
+
+    head: http.Response
+    clearances: set[Stage] = field(default_factory=set)
+    is_released: bool = False
+    raw: bytes = b""
+    is_last: bool = False
+    events: bytes = b""
+    out: bytes | None = None
+    waiting: bytes = b""
+    go_on: Callable[[], None] | None = None  # lets more be read
+    is_whole: bool = False
+    kept: bytearray | None = field(default_factory=bytearray)
+    size: int = 0
+    digest: str = ""
+    echoed: int = 0  # keys that were found, and removed
+    findings: Counter[str] = field(default_factory=Counter)
+
+    def begin_part(self, raw: bytes, *, is_last: bool) -> None:
+        self.raw, self.is_last = raw, is_last
+        self.events, self.out = b"", None
+        self.clearances.clear()
+
+    def end_part(self) -> None:
+        self.raw = self.events = b""
+        if self.go_on is not None:
+            self.go_on()
+            self.go_on = None
+
+
 @dataclass(slots=True, weakref_slot=True)
 class Call:
     """One CONNECT or one request on its way.
@@ -142,6 +183,7 @@ class Call:
     echoed_keys: Mapping[str, int] = field(default_factory=dict)  # found in the answer, and removed
     delivered: bool = False
     forwarded_findings: Mapping[str, int] = field(default_factory=dict)
+    streamed: Streamed | None = None
     stored_request: StoredMessage | None = None
     stored_answer: StoredMessage | None = None
     recorded_flow: bytes | None = None
@@ -152,6 +194,11 @@ class Call:
     def is_open(self) -> bool:
         """Still on its way to a decision: no stage has refused it."""
         return self.refusal is None and not self.released
+
+    @property
+    def stream(self) -> Streamed | None:
+        """The answer, if it is passed on while it comes."""
+        return self.streamed if self.streamed is not None and self.streamed.is_released else None
 
     @property
     def stores_bodies(self) -> bool:

@@ -12,7 +12,8 @@ from mitmproxy.proxy import server_hooks
 
 from addons import flowstate
 from addons.answers import NOT_PERMITTED, WITHHELD, Standing, response_of
-from addons.flowstate import ANSWER_STAGES, REQUEST_STAGES, TUNNEL_STAGES
+from addons.flowstate import ANSWER_STAGES, PART_STAGES, REQUEST_STAGES, STREAM_STAGES, TUNNEL_STAGES
+from addons.streamed_answer import nothing_passes, stop_reading
 
 _NOT_DIALLED = "ddgate: the connection was not permitted"
 
@@ -48,9 +49,22 @@ class DefaultDeny:
         if flow.response is not None:
             flow.response.stream = False
 
+    async def answer_part(self, flow: http.HTTPFlow) -> None:
+        stream = flowstate.call_of(flow).stream
+        if stream is not None:
+            stream.out = None
+            stream.go_on = await stop_reading(flow.client_conn)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        if call.stream is not None:
+            call.answer = call.stream.head
+
     def response(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
-        if call.released:
+        if call.stream is not None:
+            call.answer = call.stream.head  # what isn't delivered in the end is cut
+        elif call.released:
             call.answer = flow.response
             flow.response = self._withheld.response(call.id, head_only=_is_head(flow))
 
@@ -82,7 +96,26 @@ class Release:
             data.server.error = None
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        flowstate.call_of(flow).answer_head_passed = True
+        call = flowstate.call_of(flow)
+        call.answer_head_passed = True
+        stream = call.streamed
+        if stream is not None and call.released and call.refusal is None and not call.closed:
+            stream.is_released = stream.clearances >= STREAM_STAGES
+        if stream is not None and stream.is_released:
+            flow.response = stream.head
+            flow.response.stream = nothing_passes
+
+    def answer_part(self, flow: http.HTTPFlow) -> None:
+        call = flowstate.call_of(flow)
+        stream = call.stream
+        if (
+            stream is not None
+            and call.refusal is None
+            and not call.closed
+            and stream.clearances >= PART_STAGES
+        ):
+            stream.out = stream.events
+            stream.is_whole = stream.is_last
 
     def response(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)

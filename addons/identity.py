@@ -162,6 +162,13 @@ class Identity:
             refuse(flow, call, _stopped_by(found, 401 if call.in_tunnel else 407))
         return bool(found)
 
+    def answer_part(self, flow: http.HTTPFlow) -> None:
+        """A stream ends when its token does."""
+        call = flowstate.call_of(flow)
+        self.check_again(flow)
+        if call.stream is not None and call.refusal is None:
+            call.stream.clearances.add(Stage.IDENTITY)
+
     def response(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
         tunnel = flowstate.tunnel_of(flow.client_conn)

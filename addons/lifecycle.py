@@ -23,12 +23,14 @@ from addons.store.audit_record import AuditRecord, RecordKind
 from addons.store.gateway_status import Counted, GatewayStatus, remove_status, write_status
 from addons.store.journal import Journal, JournalUnavailable
 from addons.store.key_sets import KeySets
+from addons.streamed_answer import break_off
 
 logger = logging.getLogger(__name__)
 
 _STATUS_INTERVAL = 1.0
 _RETRY_INTERVAL = 0.2
 _PROBE_INTERVAL = 15.0
+_END_OF_STREAMS = 2.0
 _DRAINING = Refusal(
     503, Reason.DRAINING, "the gateway is stopping", "connect again; another process may serve"
 )
@@ -130,6 +132,7 @@ class Lifecycle:
             await asyncio.sleep(0.02)
         if self.calls_in_flight:
             logger.warning("stopping with %d calls under way: drain time is over", self.calls_in_flight)
+        await self._end_streams()
         left = [flow for flow in self._flows if flow.live]
         for flow in left:
             call = flowstate.call_of(flow)
@@ -138,6 +141,16 @@ class Lifecycle:
         await asyncio.gather(*(self._settle(flow) for flow in left))
         await self._end_reads()
         await self._retry()
+
+    async def _end_streams(self) -> None:
+        """Cuts the answers that are still passed on, so that what passed of each is recorded."""
+        streams = [flow for flow in self._flows if flow.live and flowstate.call_of(flow).stream is not None]
+        for flow in streams:
+            refuse(flow, flowstate.call_of(flow), _DRAINING)
+            break_off(flow, "the gateway is stopping")
+        deadline = monotonic() + _END_OF_STREAMS
+        while any(flow.live for flow in streams) and monotonic() < deadline:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
 
     def problems(self) -> dict[str, str]:
         found = {name: check() for name, check in self._checks.items()}

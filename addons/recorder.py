@@ -27,11 +27,16 @@ class Recorder:
         self._mode = mode_specs.ProxyMode.parse(f"upstream:{gateway_url}")
         self._ends: WeakKeyDictionary[connection.Connection, netstring.Dumped] = WeakKeyDictionary()
 
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Of an answer that broke off what had passed is recorded."""
+        if flowstate.call_of(flow).stream is not None:
+            self.response(flow)
+
     def response(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
         if call.stored_request is None or call.stored_answer is None:
             return
-        is_upstream = call.answer is not None and call.refusal is None
+        is_upstream = call.answer is not None and (call.refusal is None or call.stream is not None)
         response = call.answer if is_upstream else flow.response
         if response is None:
             return

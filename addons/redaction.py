@@ -6,11 +6,9 @@ Where it says `record: hash` no body is stored, and so none is masked for that.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -37,6 +35,7 @@ from addons.store.head_masking import (
 )
 from addons.store.masking import Masking
 from addons.store.masking_workers import MaskingUnavailable, WorkerLimits
+from addons.stored_forms import sha256_of, together, verbatim, without_digests
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +45,6 @@ _MAX_OUTLINE = 512
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
 _READS = frozenset({Risk.READ, Risk.SENSITIVE_READ})
 _SUCCESS_BELOW = 300
-# Digests of a body (RFC 9530, RFC 3230, RFC 1864): untrue once it is masked, and good to test guesses with.
-_DIGESTS = frozenset({b"content-digest", b"repr-digest", b"digest", b"content-md5"})
 
 _ANSWER_TOO_COMPLEX = Refusal(
     409,
@@ -198,10 +195,12 @@ class Redaction:
         if call.stored_request is None:
             self._store_request(call, await self._storable_request(flow.request, call, applied=NO_MASKS))
         answer = call.answer
+        if call.stream is not None:
+            return
         if answer is not None and call.refusal is None:
             await self._answer(flow, call, answer)
         if answer is None or call.refusal is not None:
-            call.stored_answer = _verbatim(flow.response)
+            call.stored_answer = verbatim(flow.response)
 
     async def _answer(self, flow: http.HTTPFlow, call: Call, answer: http.Response) -> None:
         masks = call.decision.mask_response if call.decision is not None else NO_MASKS
@@ -230,10 +229,31 @@ class Redaction:
             )
         else:
             stored = await self._unstored(answer, call)
-        findings = _together(stored.findings, done.findings, call.echoed_keys)
+        findings = together(stored.findings, done.findings, call.echoed_keys)
         call.stored_answer = replace(stored, findings=findings)
         self._found.count(findings)
         call.clearances.add(Stage.REDACTION)
+
+    async def mask_part(self, events: bytes, answer: http.Message, call: Call) -> Scrubbed:
+        """Mask some of an answer as the call's rule says. Raises as `_masked`."""
+        masks = call.decision.mask_response if call.decision is not None else NO_MASKS
+        return await self._masked(masks, events, answer, call)
+
+    async def store_stream(self, answer: http.Response, call: Call) -> None:
+        """Make the storable form of what passed of an answer part by part."""
+        stream = call.streamed
+        assert stream is not None  # noqa: S101 - it has passed
+        if stream.kept is None:
+            headers, findings = await self._headers(answer.headers.fields, call)
+            stored = StoredMessage(tuple(headers), None, stream.size, stream.digest, findings=findings)
+        else:
+            masks = call.decision.mask_response if call.decision is not None else NO_MASKS
+            answer.raw_content = bytes(stream.kept)
+            left = self._still_to_mask(masks, applied=masks)
+            stored = await self._storable(answer, answer.raw_content, left, call)
+        findings = together(stored.findings, stream.findings, call.echoed_keys)
+        call.stored_answer = replace(stored, findings=findings)
+        self._found.count(findings)
 
     async def _masked(self, masks: Masks, body: bytes, message: http.Message, call: Call) -> Scrubbed:
         """Raises TooComplex, NotMaskable, MaskingUnavailable."""
@@ -276,7 +296,7 @@ class Redaction:
             stored = await self._unstored(request, call)
             if call.discarded:
                 stored = replace(stored, length=stored.length + call.discarded, digest="")
-        findings = _together(stored.findings, url.findings, call.forwarded_findings)
+        findings = together(stored.findings, url.findings, call.forwarded_findings)
         return replace(stored, target=url.text, findings=findings)
 
     async def _storable(self, message: http.Message, body: bytes, masks: Masks, call: Call) -> StoredMessage:
@@ -293,11 +313,11 @@ class Redaction:
                 if call.is_open:
                     raise
                 return await self._unstored(message, call)
-            findings = _together(findings, done.findings)
+            findings = together(findings, done.findings)
             if done.changed:
                 content = await _encoded(done.data, message)
-                headers = _without_digests(headers)
-        digest = await _off_loop(content, _sha256)
+                headers = without_digests(headers)
+        digest = await _off_loop(content, sha256_of)
         return StoredMessage(tuple(headers), content, len(raw), digest, findings=findings)
 
     async def _headers(self, fields: Fields, call: Call) -> MaskedFields:
@@ -329,7 +349,7 @@ class Redaction:
         raw = message.raw_content or b""
         headers, findings = await self._headers(message.headers.fields, call)
         digest = await _off_loop(raw, self._keyed_digest)
-        return StoredMessage(tuple(_without_digests(headers)), None, len(raw), digest, findings=findings)
+        return StoredMessage(tuple(without_digests(headers)), None, len(raw), digest, findings=findings)
 
     def _keyed_digest(self, raw: bytes) -> str:
         return f"hmac-sha256:{hmac.digest(self._digest_key, raw, 'sha256').hex()}"
@@ -359,17 +379,6 @@ def _is_read(call: Call) -> bool:
     return call.operation is not None and call.operation.risk in _READS
 
 
-def _together(*counts: Mapping[str, int]) -> dict[str, int]:
-    total = Counter[str]()
-    for each in counts:
-        total.update(each)
-    return dict(total)
-
-
-def _without_digests(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    return [field for field in fields if field[0].lower() not in _DIGESTS]
-
-
 async def _encoded(decoded: bytes, message: http.Message) -> bytes:
     """`decoded` under the message's own Content-Encoding."""
     encoding = message.headers.get("content-encoding")
@@ -383,16 +392,4 @@ async def _replace_body(message: http.Message, decoded: bytes) -> None:
     message.raw_content = await _encoded(decoded, message)
     if "transfer-encoding" not in message.headers:
         message.headers["content-length"] = str(len(message.raw_content))
-    message.headers.fields = tuple(_without_digests(message.headers.fields))
-
-
-def _verbatim(response: http.Response | None) -> StoredMessage | None:
-    """One of ddgate's own answers: there is nothing in it to mask."""
-    if response is None:
-        return None
-    raw = response.raw_content or b""
-    return StoredMessage(tuple(response.headers.fields), raw, len(raw), _sha256(raw))
-
-
-def _sha256(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+    message.headers.fields = tuple(without_digests(message.headers.fields))

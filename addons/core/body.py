@@ -18,7 +18,7 @@ _CHUNK = 64 * 1024
 _MAX_CODINGS = 3
 # RFC 9659: a decoder of zstd as a content coding need not bear a window over 8 MiB, and so an encoder may
 # not use one. Without the bound a frame header alone could make the decoder allocate 128 MiB.
-_ZSTD_WINDOW = 8 * 1024 * 1024
+ZSTD_WINDOW = 8 * 1024 * 1024
 _ALIASES = {"x-gzip": "gzip", "zstd1": "zstd", "": "identity"}
 
 
@@ -46,7 +46,7 @@ def decode_body(raw: bytes, content_encoding: str | None, *, limit: int) -> byte
     them, wrong or truncated data and anything after the end; `BodyTooLarge` past the limit.
     """
     data = raw
-    for coding in reversed(_codings(content_encoding)):
+    for coding in reversed(codings(content_encoding)):
         data = _DECODERS[coding](data, limit)
     if len(data) > limit:
         raise BodyTooLarge(limit)
@@ -55,20 +55,23 @@ def decode_body(raw: bytes, content_encoding: str | None, *, limit: int) -> byte
 
 def encode_body(data: bytes, content_encoding: str | None) -> bytes:
     """Apply the codings of a Content-Encoding field in order. Raises `UndecodableBody` for an unknown one."""
-    for coding in _codings(content_encoding):
+    for coding in codings(content_encoding):
         data = _ENCODERS[coding](data)
     return data
 
 
-def _codings(content_encoding: str | None) -> list[str]:
+def codings(content_encoding: str | None) -> list[str]:
+    """Name the codings of the field by their usual names, in order; `identity` is none. Raises
+    `UndecodableBody` for an unknown one, and for more than three.
+    """
     names = [name.strip().lower() for name in (content_encoding or "").split(",")]
-    codings = [_ALIASES.get(name, name) for name in names]
-    codings = [coding for coding in codings if coding != "identity"]
-    if len(codings) > _MAX_CODINGS:
+    known = [_ALIASES.get(name, name) for name in names]
+    known = [coding for coding in known if coding != "identity"]
+    if len(known) > _MAX_CODINGS:
         raise UndecodableBody(f"more than {_MAX_CODINGS} content codings")
-    if any(coding not in _DECODERS for coding in codings):
+    if any(coding not in _DECODERS for coding in known):
         raise UndecodableBody("unknown content coding")
-    return codings
+    return known
 
 
 def _inflate(raw: bytes, limit: int, window_bits: int) -> tuple[bytes, bytes]:
@@ -144,7 +147,7 @@ def _unzstd(raw: bytes, limit: int) -> bytes:
     `stream_reader` bounds what comes out but hides a truncated frame; `decompressobj` tells, but gives all
     at once. So: measure with the one, then decode with the other what is known to fit.
     """
-    decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    decoder = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
     if not raw:
         raise UndecodableBody("compressed body is truncated")
     try:

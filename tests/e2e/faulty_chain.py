@@ -39,6 +39,9 @@ class Faulty:
     def responseheaders(self, _: object) -> None:
         self._maybe("responseheaders")
 
+    async def answer_part(self, _: object) -> None:
+        self._maybe("answer_part")
+
     async def response(self, _: object) -> None:
         self._maybe("response")
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e import raw_client
 from tests.e2e.gateway_process import ROOT, Curled, Gateway, curl, wait_until
+from tests.e2e.open_policy import write_open_policy
 from tests.sandbox_processes import Issuer, StandIn
 
 LISTEN = ("--listen-host", "127.0.0.1", "--listen-port", "PORT")
@@ -32,6 +33,7 @@ def faulty(
         datadog.port,
         datadog.ca,
         datadog.keys,
+        config={"policy": [write_open_policy(directory)]},
         command=(*MITMDUMP, "-s", str(ROOT / "tests/e2e/faulty_chain.py")),
         environment={"FAULT_FILE": str(fault)},
     )
@@ -79,6 +81,34 @@ def test_i1_an_exception_in_any_position_after_the_call_withholds_the_answer(
         assert "withheld" in answer.errors
     assert len(fresh.requests()) == count
     fault.write_text("")
+
+
+@pytest.mark.parametrize("hook", ["answer_part", "response"])
+def test_i1_an_exception_in_any_position_cuts_a_stream(
+    faulty: tuple[Gateway, Path], issuer: Issuer, fresh: StandIn, hook: str
+) -> None:
+    gateway, fault = faulty
+    token = [raw_client.basic(issuer.token("sre-agent"))]
+    event = b"data: one\n\n"
+
+    def streamed() -> bytes:
+        tunnel = raw_client.tunnel(gateway.port, gateway.ca, headers=token)
+        fields = [("Host", "api.datadoghq.com"), ("Content-Type", "text/event-stream")]
+        return tunnel.request("GET", "/_sandbox/echo?form=body&chunked=1", fields, event).body
+
+    count = int(Path(f"{fault}.count").read_text())
+    for position in range(count):
+        fault.write_text(f"{position} {hook}")
+        body = streamed()
+        assert not body.endswith(b"0\r\n\r\n"), (position, body)
+        assert hook != "answer_part" or event not in body, (position, body)
+    assert len(fresh.requests()) == count
+    fault.write_text("")
+    assert streamed() == b"b\r\ndata: one\n\n\r\n0\r\n\r\n"
+    outcomes = [record["attributes"]["outcome"] for record in gateway.records_of("outcome")[-count - 1 :]]
+    on_record = 0 if hook == "answer_part" else 3  # what fails after that can't change it
+    parts = count - on_record
+    assert outcomes == [*["answered in part"] * parts, *["answered"] * on_record, "answered"]
 
 
 def _copy_of_the_project(directory: Path) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +62,8 @@ def _mcp(exchange: Exchange) -> None:
         return
     asked = json.loads(exchange.body)
     if "id" not in asked:
+        if asked["method"] == "notifications/progress":
+            _seen(exchange).set()
         exchange.send(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
         return
     results = {
@@ -72,15 +76,36 @@ def _mcp(exchange: Exchange) -> None:
         # A tool that answers with the very key that it was called with.
         "tools/call": {"content": [{"type": "text", "text": f"one monitor, seen with {API_KEY}"}]},
     }
-    message = {"jsonrpc": "2.0", "id": asked["id"], "result": results[asked["method"]]}
-    event = f"event: message\r\ndata: {json.dumps(message)}\r\n\r\n".encode()
-    exchange.send(
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nMcp-Session-Id: s1\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n"
+    session = (
+        f"s{next(_SESSIONS)}" if asked["method"] == "initialize" else exchange.fields("mcp-session-id")[0]
     )
-    for part in (event[:20], event[20:]):
-        exchange.send(b"%x\r\n%s\r\n" % (len(part), part))
+    exchange.send(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nMcp-Session-Id: %b\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n" % session.encode()
+    )
+    if asked["method"] == "tools/call":
+        token = asked["params"]["_meta"]["progressToken"]
+        params = {"progressToken": token, "progress": 0.5, "message": f"with {API_KEY}"}
+        _mcp_event(exchange, {"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+        if not _seen(exchange).wait(20):
+            return  # no progress arrived while the answer was open: there won't be more
+    _mcp_event(exchange, {"jsonrpc": "2.0", "id": asked["id"], "result": results[asked["method"]]})
     exchange.send(b"0\r\n\r\n")
+
+
+_SESSIONS = itertools.count(1)
+_SEEN: dict[str, threading.Event] = {}
+
+
+def _seen(exchange: Exchange) -> threading.Event:
+    """Whether the client of a session has told that it saw progress."""
+    return _SEEN.setdefault(exchange.fields("mcp-session-id")[0], threading.Event())
+
+
+def _mcp_event(exchange: Exchange, message: object) -> None:
+    event = f"event: message\r\ndata: {json.dumps(message)}\r\n\r\n".encode()
+    for part in (event[:60], event[60:]):
+        exchange.send(b"%x\r\n%s\r\n" % (len(part), part))
 
 
 ANSWERS = {
@@ -207,6 +232,10 @@ def test_i3_an_mcp_tool_that_answers_with_the_key_is_scrubbed_in_the_events(unde
     said = json.loads(under_run.ran["mcp"].out)
     assert said["tools"] == ["search_datadog_monitors"]
     assert said["answer"].startswith("one monitor, seen with [REDACTED:")
+    # It arrived while the answer was still open: the server said no more until it was seen.
+    ((done, message),) = said["progress"]
+    assert done == 0.5
+    assert message.startswith("with [REDACTED:")
 
 
 def test_the_readmes_table_is_the_tests() -> None:

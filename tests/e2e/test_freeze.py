@@ -28,12 +28,19 @@ API = "api.datadoghq.com"
 HOST = ("Host", API)
 SLOW = "/api/v1/monitor/7"
 READ = "/api/v1/monitor"
+STREAM = "/api/v1/monitor/8"
 _NUMBERS = itertools.count(1)
 
 
 def _slow(exchange: Exchange) -> None:
     exchange.hold()
     exchange.send(ok(b'{"slow": true}', "Content-Type: application/json"))
+
+
+def _stream(exchange: Exchange) -> None:
+    exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    exchange.send(b"b\r\ndata: one\n\n\r\n")
+    exchange.connection.recv(1)  # the end
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ def reason(answer: Curled) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp("freeze")
-    with RawUpstream(directory / "upstream", {SLOW: _slow}) as upstream:
+    with RawUpstream(directory / "upstream", {SLOW: _slow, STREAM: _stream}) as upstream:
         trusted = {"issuer": issuer.url, "audience": "ddgate", "algorithms": ["RS256"], "leeway": "0s"}
         config = {**settings(directory, issuer), "issuers": [trusted]}
         first, second = (
@@ -185,6 +192,22 @@ def test_a_call_that_datadog_is_answering_comes_to_its_end(stage: Stage) -> None
         stage.wait_for(token, 403)
         stage.upstream.released.set()
         assert answer.result(10).json() == {"slow": True}
+
+
+def test_i6_a_freeze_ends_a_stream_that_says_nothing(stage: Stage) -> None:
+    agent = stage.agent()
+    tunnel = stage.tunnels(stage.token(agent))[0]
+    connection = tunnel.connection
+    connection.sendall(raw_client.head(f"GET {STREAM} HTTP/1.1", [HOST]))
+    got = b""
+    while b"data: one" not in got:
+        got += connection.recv(65536)
+    stage.run("freeze", agent)
+    while piece := connection.recv(65536):
+        got += piece
+    assert not got.endswith(b"0\r\n\r\n")
+    outcomes = [one for one in stage.records("outcome") if one["attributes"]["outcome"] == "answered in part"]
+    assert [one["decision"]["reason"] for one in outcomes] == ["identity_frozen"]
 
 
 def _header(token: str) -> tuple[str, str]:

@@ -189,6 +189,7 @@ def _answer(end: Told) -> Iterator[Text]:
     yield from _facts(
         ("status", joined(status, by)),
         ("outcome", outcome),
+        ("because", word(attributes, "because")),
         ("length", f"{length} bytes" if length else ""),
         ("digest", word(attributes, "response_digest")),
     )
@@ -199,6 +200,7 @@ def _answer(end: Told) -> Iterator[Text]:
 _NOTES = {
     "unknown": "nobody can tell whether Datadog did it",
     "not sent": "nothing of it reached Datadog",
+    "answered in part": "the agent got what is recorded, and then the answer broke off",
     "answer withheld": "Datadog answered, and the agent didn't get the answer",
 }
 

@@ -13,6 +13,8 @@ from addons.core.redact.mask import MASK
 
 _HEX_DIGITS = frozenset(string.hexdigits)
 _MIN_LENGTH = 8
+_MIN_BEGINNING = 6
+_MAX_BEGINNING = 128
 
 
 class ExactScrubber:
@@ -24,7 +26,7 @@ class ExactScrubber:
     that is too short to be told from ordinary text, or that is not ASCII.
     """
 
-    __slots__ = ("_any", "_each")
+    __slots__ = ("_any", "_beginnings", "_each")
 
     def __init__(self, secrets: Sequence[tuple[str, bytes]]) -> None:
         options = re2.Options()
@@ -45,6 +47,9 @@ class ExactScrubber:
             each.append((re2.compile(pattern.encode("latin-1"), options=options), mask))
             patterns.append(pattern)
         self._each = tuple(each)
+        self._beginnings = frozenset(
+            secret[:length].lower() for _, secret in secrets for length in range(_MIN_BEGINNING, len(secret))
+        )
         self._any = re2.compile("|".join(patterns).encode("latin-1"), options=options) if patterns else None
 
     def __repr__(self) -> str:
@@ -52,6 +57,11 @@ class ExactScrubber:
 
     def found(self, data: bytes) -> bool:
         return self._any is not None and self._any.search(data) is not None
+
+    def begins_at_end(self, data: bytes) -> bool:
+        """Whether `data` ends as a secret begins, raw, with six characters of it or more."""
+        end = data[-_MAX_BEGINNING:].lower()
+        return any(end[at:] in self._beginnings for at in range(len(end) - _MIN_BEGINNING + 1))
 
     def scrub(self, data: bytes) -> tuple[bytes, int]:
         """Give `data` without the secrets and the number replaced; the same object when there is none."""

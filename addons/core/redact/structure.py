@@ -53,7 +53,7 @@ _DESCRIBES = re2.compile(
     rb"(?i)(?:^|[_.\-a-z])(?:names?|ids?|refs?|types?|kind|path|version|namespace|arn|ur[il]|description|status"
     rb"|provider|region|user|username|host|label|created|updated|_at|(?-i:[a-z]At))$"
 )
-_MAX_JOIN = 64 * 1024
+MAX_JOIN = 64 * 1024
 _MIN_NUMBER = 4
 _BETWEEN = 16  # bytes at most from the end of a key to its value
 _COST_OF_KEY = 500  # in bytes read
@@ -265,16 +265,21 @@ def _in_list(scanner: Scanner, data: bytes, frame: Frame) -> Iterator[Finding]:
     yield from joined(scanner, leaves, texts)
 
 
-def joined(scanner: Scanner, leaves: Sequence[Leaf], texts: Sequence[bytes]) -> Iterator[Finding]:
-    """Secrets that show only when the pieces are read as one; every piece of one is masked."""
+def joined(
+    scanner: Scanner, leaves: Sequence[Leaf], texts: Sequence[bytes], running: Work | None = None
+) -> Iterator[Finding]:
+    """Secrets that show only when the pieces are read as one; every piece of one is masked. With `running`
+    they are pieces of one running text, in which names and boundaries count, too.
+    """
     whole = b"".join(texts)
-    hits = scanner.gate.hits(whole) if len(whole) <= _MAX_JOIN else None
+    hits = scanner.gate.hits(whole) if len(whole) <= MAX_JOIN else None
     if not hits:
         return
     ends: list[int] = []
     for text in texts:
         ends.append((ends[-1] if ends else 0) + len(text))
-    for finding in scanner.detect(whole, hits, joined=True):
+    found = scanner.detect(whole, hits, joined=True) if running is None else scanner.scan_text(whole, running)
+    for finding in found:
         first, last = bisect_right(ends, finding.start), bisect_right(ends, finding.end - 1)
         if first == last:
             continue

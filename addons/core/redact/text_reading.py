@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import re2
 
 from addons.core.redact import events, jsonish, structure
 from addons.core.redact.findings import Finding, Work, settle
 from addons.core.redact.gate import Hits
-from addons.core.redact.jsonish import Tree
+from addons.core.redact.jsonish import Leaf, Tree
 from addons.core.redact.layers import Layer
 from addons.core.redact.outline import clean_elements
 from addons.core.redact.scan import MAX_LAYERS, Scanner
@@ -21,7 +23,10 @@ _UNRUNNABLE = re2.compile(rb"\)\]\}',?[ \t]*\r?\n?|(?:while\(1\)|for\(;;\));", o
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NUMBER_STARTS = frozenset((b"-", *(b"%d" % digit for digit in range(10))))
 _JSON_STARTS = frozenset((b"{", b"[", b'"'))
-_DELTAS = frozenset((b"delta", b"text", b"content", b"partial_json", b"arguments", b"thinking", b"chunk"))
+DELTAS = frozenset((b"delta", b"text", b"content", b"partial_json", b"arguments", b"thinking", b"chunk"))
+"""Names under which events bring pieces of a longer text."""
+_DELTA_NAME = re2.compile(rb'"(?:%b)"' % b"|".join(sorted(DELTAS)), options=_LATIN1)
+_SHORT_DELTA = 256  # a longer text is most likely one of its own
 
 
 def read(scanner: Scanner, data: bytes, media: str, work: Work) -> tuple[Tree | None, list[Finding]]:
@@ -61,7 +66,12 @@ def _lines(scanner: Scanner, data: bytes, hits: Hits, work: Work, *, deltas: boo
         prefix = _BEFORE_JSON.match(data[position : position + 6])
         start = position + (prefix.end() if prefix is not None else 0)
         is_json = data[start : start + 1] in _JSON_STARTS
-        if is_json and not deltas and _is_closed(data, start, end) and not hits.within(start, end + 1):
+        if (
+            is_json
+            and _is_closed(data, start, end)
+            and not hits.within(start, end + 1)
+            and not (deltas and _DELTA_NAME.search(data[start:end]))
+        ):
             found += _text(scanner, data, text_start, position, hits, work)
             position = text_start = end + 1
             continue
@@ -76,11 +86,24 @@ def _lines(scanner: Scanner, data: bytes, hits: Hits, work: Work, *, deltas: boo
     found += _text(scanner, data, text_start, len(data), hits, work)
     for layer in events.long_ones(data) if deltas else ():
         found += _event(scanner, layer, work)
-    for name in _DELTAS if deltas else ():
+    for name in DELTAS if deltas else ():
         leaves = [leaf for leaf in whole.leaves if leaf.name == name and leaf.quoted and not leaf.is_key]
-        if len(leaves) > 1:
-            texts = [structure.text_of(data, leaf) for leaf in leaves]
-            found += structure.joined(scanner, leaves, texts)
+        found += _deltas(scanner, leaves, [structure.text_of(data, leaf) for leaf in leaves], work)
+    return found
+
+
+def _deltas(scanner: Scanner, leaves: Sequence[Leaf], texts: Sequence[bytes], work: Work) -> list[Finding]:
+    """The pieces of one field, read as one text: as far as can be read at once, with an overlap."""
+    found: list[Finding] = []
+    start = 0
+    while start < len(texts) - 1:
+        end, size, middle = start, 0, start
+        while end < len(texts) and (size := size + len(texts[end])) <= structure.MAX_JOIN:
+            middle = end if size <= structure.MAX_JOIN // 2 else middle
+            end += 1
+        short = all(len(text) <= _SHORT_DELTA for text in texts[start:end])
+        found += structure.joined(scanner, leaves[start:end], texts[start:end], work if short else None)
+        start = max(middle, start + 1) if end < len(texts) else end
     return found
 
 
