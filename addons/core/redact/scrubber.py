@@ -53,6 +53,9 @@ _HEADERS = frozenset(
 )
 
 
+_MIN_SECRET_NAME = 16  # bytes: no shorter secret has a form of its own
+_AS_NAME = bytes.maketrans(b":", b"-")
+
 # Read also where the gate sees nothing in their bytes.
 _LOOKED_AT = ("multipart/", "x-www-form-urlencoded", "event-stream")
 _COOKIES = frozenset(("cookie", "set-cookie"))
@@ -180,8 +183,13 @@ class Scrubber:
         for name, value in fields:
             done = self._header(_plain(name.decode("latin-1")), value, extra)
             findings.update(done.findings)
-            out.append((name, done.data))
+            out.append((self._field_name(name), done.data))
         return out, MappingProxyType({key: count for key, count in findings.items() if count})
+
+    def _field_name(self, name: bytes) -> bytes:
+        """A name may be a secret in the wrong place. Brackets and colons are in none (RFC 9110, 5.1)."""
+        found = self._scanner.scan(name, self._work(name)) if len(name) >= _MIN_SECRET_NAME else []
+        return self._written(name, found).translate(_AS_NAME, b"[]") if found else name
 
     def _header(self, name: str, value: bytes, sensitive: set[str]) -> Scrubbed:
         kind = classify(name)
