@@ -86,7 +86,7 @@ _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 class Scrubber:
     """Masks with `masker` what the detectors find: secrets, with `pii` personal data too, or what `scanner`
-    was made for (see `selection`). Keeps no message.
+    was made for (see `detector_set`). Keeps no message.
     """
 
     __slots__ = ("_masker", "_scanner")
