@@ -95,6 +95,11 @@ def test_a_wrong_detector_stops_the_start_with_its_place(
     assert TOKEN not in said
 
 
+def test_what_of_own_detectors_is_not_honoured_is_told_of_a_running_gateway(gateway: Gateway) -> None:
+    (told,) = gateway.status()["warnings"]["redaction"]
+    assert "the rule 'names-of-files' looks at names of files alone" in told
+
+
 def test_a_rehearsal_knows_the_detectors_that_the_policy_names(gateway: Gateway, issuer: Issuer) -> None:
     url = "https://api.datadoghq.com/api/v1/monitor?name=one"
     assert curl(gateway, url, token=issuer.token("demo-agent")).status == 200
