@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import re2
 
@@ -16,6 +17,7 @@ _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
 _DELIMITERS = b",;\t|"
 _MAX_HEAD = 64 * 1024
+_BYTE_ORDER_MARK = "\xef\xbb\xbf "
 
 
 def find(data: bytes) -> Iterator[Finding]:
@@ -25,20 +27,26 @@ def find(data: bytes) -> Iterator[Finding]:
     line_end = data.find(b"\n", 0, _MAX_HEAD)
     head = data[: line_end + 1]
     delimiter = max(_DELIMITERS, key=head.count)
-    field = re2.compile(
-        rb'(?:"((?:[^"]|"")*)"|([^\x%02x\r\n"]*))(\x%02x|\r?\n|\z)' % (delimiter, delimiter), options=_LATIN1
-    )
-    names: list[str] = []
+    fields = _fields(delimiter).finditer(data)
+    names: dict[int, str] = {}
     index = 0
-    for match in field.finditer(data):
+    for match in fields:
         start, end = match.span(1 if match.group(1) is not None else 2)
         if end <= line_end:
-            names.append(data[start:end].decode("latin-1").strip("\ufeff\xef\xbb\xbf "))
-        elif index < len(names) and names[index] and end > start:
+            name = data[start:end].decode("latin-1").strip(_BYTE_ORDER_MARK)
+            if parameters.is_telling(name):
+                names[index] = name
+        elif not names:
+            return
+        elif index in names and end > start:
             value = data[start:end]
             kind = parameters.named(names[index], value)
             if kind is not None:
                 yield Finding(start, end, "column", kind, value)
-        index = index + 1 if match.group(3) == b"%c" % delimiter else 0
-        if end >= line_end and not any(map(parameters.is_telling, names)):
-            return
+        index = index + 1 if match.end() > end and data[match.end() - 1] == delimiter else 0
+
+
+@cache
+def _fields(delimiter: int) -> re2._Regexp:
+    pattern = rb'(?:"((?:[^"]|"")*)"|([^\x%02x\r\n"]*))(?:\x%02x|\r?\n|\z)' % (delimiter, delimiter)
+    return re2.compile(pattern, options=_LATIN1)
