@@ -41,7 +41,7 @@ from addons.runtime import Runtime, credential_check, prepare
 from addons.store import moment
 from addons.store.approval_keeper import Keeper
 from addons.store.approval_watch import ApprovalWatch
-from addons.store.block_watch import BlockKeeper, BlockWatch
+from addons.store.block_watch import BlockKeeper
 from addons.store.config_file import read_config
 from addons.store.datadog_get import DatadogGet, GetLimits
 from addons.store.decider import Decider
@@ -91,7 +91,7 @@ def stages(runtime: Runtime) -> Sequence[object]:
         key_sets=runtime.key_sets,
         state_dir=runtime.state.path,
         checks=_checks(runtime, guard, policy),
-        warnings=lambda: _warnings(policy, reload, runtime.blocks),
+        warnings=lambda: _warnings(runtime, policy, reload),
         policy_revision=lambda: policy.policy_set.revision if policy.policy_set is not None else "",
         counted=lambda: replace(counts.counted(), findings=redaction.counted()),
         holding=lambda: approval.holding,
@@ -196,10 +196,11 @@ def _checks(runtime: Runtime, guard: OptionsGuard, policy: Policy) -> Mapping[st
     }
 
 
-def _warnings(policy: Policy, reload: PolicyReload, blocks: BlockWatch) -> Mapping[str, Sequence[str]]:
+def _warnings(runtime: Runtime, policy: Policy, reload: PolicyReload) -> Mapping[str, Sequence[str]]:
     found = {
         "policy": (*policy.warnings(), *reload.warnings),
-        "identity": blocks.warnings(),
+        "identity": runtime.blocks.warnings(),
+        "redaction": runtime.masks.notes,
     }
     return {name: warnings for name, warnings in found.items() if warnings}
 

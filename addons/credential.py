@@ -189,7 +189,8 @@ class CredentialOnTheWire:
         raw = answer.raw_content or b""
         encoding = answer.headers.get("content-encoding")
         call.answer_body = decode_body(raw, encoding, limit=self._decoded_limit) if raw else b""
-        if self._scrubber.found(call.answer_body):
+        # In the coding itself, too: beside what it holds there is room for a name, or a comment.
+        if self._scrubber.found(call.answer_body) or (encoding and self._scrubber.found(raw)):
             call.answer_body, count = self._scrubber.scrub(call.answer_body)
             removed += count
             answer.raw_content = encode_body(call.answer_body, encoding)

@@ -103,7 +103,7 @@ def _is_stream(request: http.Request, answer: http.Response, call: Call) -> bool
 def _head(answer: http.Response, call: Call) -> http.Response:
     """The head that the agent gets: the same, chunked, and of a body whose coding is undone."""
     head = answer.copy()
-    head.http_version = "HTTP/1.1"
+    head.http_version, head.reason = "HTTP/1.1", "OK"  # the phrase may be any text, a secret too
     for name in ("content-encoding", "etag", "accept-ranges"):
         head.headers.pop(name, None)
     head.headers["transfer-encoding"] = "chunked"

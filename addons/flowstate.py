@@ -22,7 +22,7 @@ from addons.core.model import Json, Operation, Principal, Refusal
 from addons.core.policy.request import Decision, Recording
 from addons.core.request_target import Target
 
-MAX_METHOD = 32  # of what is kept of one, which anyone can send at any length
+MAX_METHOD = 16  # of what is kept of one: as long as the longest, for anyone can send any text
 
 
 class Stage(StrEnum):
@@ -65,7 +65,8 @@ class StoredMessage:
     `target` is the masked path and query of a request. `length` is the body's as it travelled. `content` is
     None where the body may not be stored, or its rule says `record: hash`. `digest` is `sha256:` of `content`
     or, where there is none, `hmac-sha256:` of the body under the installation's own key: a plain hash would
-    let a short secret be guessed back.
+    let a short secret be guessed back. `host`: what to tell of a request's that may be no host, None where it
+    is one.
     """
 
     headers: tuple[tuple[bytes, bytes], ...]
@@ -74,6 +75,7 @@ class StoredMessage:
     digest: str
     target: str = ""
     findings: Mapping[str, int] = field(default_factory=dict)
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def _request(live: http.Request, stored: StoredMessage) -> dict[str, netstring.V
         "trailers": None,
         "timestamp_start": live.timestamp_start,
         "timestamp_end": live.timestamp_end or time.time(),
-        "host": live.host,
+        "host": live.host if stored.host is None else stored.host,
         "port": live.port,
         "method": live.data.method[:MAX_METHOD],
         "scheme": live.data.scheme,

@@ -10,13 +10,12 @@ import hmac
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from urllib.parse import quote
 
 from mitmproxy import http
 
 from addons import flowstate
 from addons.answers import error_body, refuse
-from addons.core.body import encode_body
+from addons.core.body import carries_more, encode_body
 from addons.core.model import Reason, Refusal, Risk
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.json_masks import NotMaskable
@@ -30,6 +29,7 @@ from addons.store.head_masking import (
     Fields,
     HeadMasking,
     MaskedFields,
+    in_ascii,
     unread_fields,
     unread_target,
 )
@@ -42,7 +42,6 @@ logger = logging.getLogger(__name__)
 
 _IN_THREAD = 64 * 1024  # larger bodies are encoded, searched and digested in a thread
 _MAX_OUTLINE = 512
-_PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
 _READS = frozenset({Risk.READ, Risk.SENSITIVE_READ})
 _SUCCESS_BELOW = 300
 
@@ -116,8 +115,9 @@ class Redaction:
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Keeps what a refused CONNECT asked for, so that the trail can tell."""
-        target = self._masks.secrets.scrub_text(f"{flow.request.host}:{flow.request.port}"[:300]).text
-        flowstate.call_of(flow).stored_request = StoredMessage((), None, 0, "", target)
+        host = self._heads.scrub_host(flow.request.host)
+        target = f"{host}:{flow.request.port}"
+        flowstate.call_of(flow).stored_request = StoredMessage((), None, 0, "", target, host=host)
 
     async def request(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)
@@ -204,6 +204,7 @@ class Redaction:
 
     async def _answer(self, flow: http.HTTPFlow, call: Call, answer: http.Response) -> None:
         masks = call.decision.mask_response if call.decision is not None else NO_MASKS
+        answer.data.reason = self._heads.scrub_reason(answer.data.reason, answer.status_code)
         try:
             done = await self._masked(masks, call.answer_body, answer, call)
         except TooComplex:
@@ -256,8 +257,12 @@ class Redaction:
         self._found.count(findings)
 
     async def _masked(self, masks: Masks, body: bytes, message: http.Message, call: Call) -> Scrubbed:
-        """Raises TooComplex, NotMaskable, MaskingUnavailable."""
-        return await self._masking.apply(masks, body, message.headers.get("content-type"), _user(call))
+        """What is clean counts as changed where its coding holds more than the body: it is encoded anew, and
+        without that. Raises TooComplex, NotMaskable, MaskingUnavailable.
+        """
+        done = await self._masking.apply(masks, body, message.headers.get("content-type"), _user(call))
+        hides = carries_more(message.raw_content or b"", message.headers.get("content-encoding"))
+        return replace(done, changed=True) if masks and hides else done
 
     def _store_request(self, call: Call, stored: StoredMessage) -> None:
         call.stored_request = stored
@@ -273,10 +278,11 @@ class Redaction:
         """What is kept of a request that nobody answers for: little, and at little cost, since anyone can
         send such requests in any number.
         """
-        path = _ascii(request.path[:_MAX_OUTLINE].partition("?")[0])[:_MAX_OUTLINE]
-        host = ((b"Host", _ascii(request.host)[:_MAX_OUTLINE].encode()),)  # a replay needs it
+        path = in_ascii(request.path[:_MAX_OUTLINE].partition("?")[0])[:_MAX_OUTLINE]
+        host = self._heads.scrub_host(request.host)
         length = call.discarded + len(request.raw_content or b"")
-        return StoredMessage(host, None, length, "", self._heads.scrub_target(path).text)
+        headers = ((b"Host", host.encode()),)  # a replay needs it
+        return StoredMessage(headers, None, length, "", self._heads.scrub_target(path).text, host=host)
 
     async def _storable_request(self, request: http.Request, call: Call, *, applied: Masks) -> StoredMessage:
         """`applied`: what the body was masked by already, before it was forwarded. Raises MaskingUnavailable,
@@ -297,14 +303,15 @@ class Redaction:
             if call.discarded:
                 stored = replace(stored, length=stored.length + call.discarded, digest="")
         findings = together(stored.findings, url.findings, call.forwarded_findings)
-        return replace(stored, target=url.text, findings=findings)
+        host = self._heads.scrub_host(request.host) if call.host is None else None
+        return replace(stored, target=url.text, findings=findings, host=host)
 
     async def _storable(self, message: http.Message, body: bytes, masks: Masks, call: Call) -> StoredMessage:
         """`body` is the decoded body, `masks` what it is still to be masked by."""
         raw = message.raw_content or b""
         headers, findings = await self._headers(message.headers.fields, call)
         content = raw
-        if body and masks:
+        if raw and masks:
             try:
                 done = await self._masked(masks, body, message, call)
             except (TooComplex, NotMaskable):
@@ -331,7 +338,7 @@ class Redaction:
 
     async def _target(self, request: http.Request, call: Call) -> ScrubbedText:
         """As `_headers`."""
-        target = _ascii(request.path)
+        target = in_ascii(request.path)
         try:
             return await self._heads.target(target, _user(call))
         except MaskingUnavailable:
@@ -368,11 +375,6 @@ def _user(call: Call) -> tuple[str, str] | None:
 async def _off_loop[T](data: bytes, work: Callable[[bytes], T]) -> T:
     """Do what lets go of the interpreter's lock, and takes a while for much data."""
     return await asyncio.to_thread(work, data) if len(data) > _IN_THREAD else work(data)
-
-
-def _ascii(target: str) -> str:
-    """A target as it came, its raw bytes escaped, so that every reader of JSON can read the record."""
-    return quote(target.encode("utf-8", "surrogateescape"), safe=_PRINTABLE)
 
 
 def _is_read(call: Call) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gzip
 import io
 import json
 import pickle
@@ -223,6 +224,20 @@ def test_an_answer_that_cannot_be_searched_is_withheld(
     assert call.refusal is not None
     assert (call.refusal.status, call.refusal.reason) == (409, Reason.ANSWER_WITHHELD)
     assert Stage.CREDENTIAL not in call.clearances
+
+
+def test_a_key_in_what_a_coding_carries_beside_the_answer_is_gone(stage: CredentialOnTheWire) -> None:
+    flow, call = prepared(stage)
+    made = io.BytesIO()
+    with gzip.GzipFile(API_KEY, "wb", fileobj=made) as file:
+        file.write(b"{}")
+    call.answer = http.Response.make(200, b"", {"content-encoding": "gzip", "content-length": "1"})
+    call.answer.raw_content = made.getvalue()
+    asyncio.run(stage.response(flow))
+    assert Stage.CREDENTIAL in call.clearances
+    assert API_KEY.encode() not in call.answer.raw_content
+    assert gzip.decompress(call.answer.raw_content) == b"{}"
+    assert call.answer.headers["content-length"] == str(len(call.answer.raw_content))
 
 
 def test_the_host_is_the_one_the_call_was_decided_for(stage: CredentialOnTheWire) -> None:

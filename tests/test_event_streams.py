@@ -30,6 +30,7 @@ def _answered(
     flow, call = make_flow(method)
     call.released, call.decision = True, decision
     flow.response = http.Response.make(status, b"")
+    flow.response.reason = "any text"
     flow.response.headers = http.Headers([(name.encode(), value.encode()) for name, value in fields.items()])
     DefaultDeny().responseheaders(flow)
     EventStreams(1000).responseheaders(flow)
@@ -52,6 +53,7 @@ def test_events_of_unknown_length_are_streamed_plain(coding: str) -> None:
     assert call.streamed is not None
     head = call.streamed.head.headers
     assert (head["transfer-encoding"], head["x-ddgate-call"]) == ("chunked", call.id)
+    assert call.streamed.head.reason == "OK"
     assert "content-encoding" not in head
     assert "etag" not in head
     assert flow.response is not None

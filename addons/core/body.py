@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 
 import brotli
+import re2
 import zstandard
 
 _CHUNK = 64 * 1024
@@ -19,6 +20,14 @@ _MAX_CODINGS = 3
 # RFC 9659: a decoder of zstd as a content coding need not bear a window over 8 MiB, and so an encoder may
 # not use one. Without the bound a frame header alone could make the decoder allocate 128 MiB.
 ZSTD_WINDOW = 8 * 1024 * 1024
+_LATIN1 = re2.Options()
+_LATIN1.encoding = re2.Options.Encoding.LATIN1
+# Brotli has no mark of what it skips; what it compresses seldom has so much readable text in a row.
+_BESIDE = {
+    "gzip": re2.compile(rb"\x1f\x8b\x08[\x04-\xff]", options=_LATIN1),
+    "zstd": re2.compile(rb"[\x50-\x5f]\x2a\x4d\x18", options=_LATIN1),
+    "br": re2.compile(rb"[\t -~]{12}", options=_LATIN1),
+}
 _ALIASES = {"x-gzip": "gzip", "zstd1": "zstd", "": "identity"}
 
 
@@ -58,6 +67,17 @@ def encode_body(data: bytes, content_encoding: str | None) -> bytes:
     for coding in codings(content_encoding):
         data = _ENCODERS[coding](data)
     return data
+
+
+def carries_more(raw: bytes, content_encoding: str | None) -> bool:
+    """Tell whether an encoded body may hold bytes that decoding drops: a gzip header's name, comment or extra
+    field (RFC 1952, section 2.3), zstd's skippable frames (RFC 8878, section 3.1.2), brotli's metadata (RFC
+    7932, section 9.2), or any of them under another coding. True for some that hold none, too. Raises
+    `UndecodableBody` for an unknown coding.
+    """
+    known = codings(content_encoding)
+    beside = _BESIDE.get(known[0]) if known else None
+    return len(known) > 1 or (beside is not None and beside.search(raw) is not None)
 
 
 def codings(content_encoding: str | None) -> list[str]:

@@ -20,14 +20,10 @@ from addons.core.policy.request import Masks
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.mask import UNREAD
 from addons.core.redact.message_masks import MessageMasks
-from addons.core.redact.selection import SECRETS
 from addons.core.request_target import BadTarget, normalise
 from addons.replaying.differences import without
 from addons.replaying.exchange import Exchange
 from addons.replaying.ignored import NOTHING, Ignored
-
-STORED = Masks(detect=frozenset((SECRETS,)))
-"""What recordings are masked by whatever the rules say."""
 
 _LIMIT = 64 * 1024 * 1024
 _VISIBLE = string.ascii_letters + string.digits + string.punctuation
@@ -136,7 +132,7 @@ class Asking:
         try:
             decoded = decode_body(raw, headers.get("content-encoding"), limit=_LIMIT)
             if not is_masked:
-                decoded = self.masks.apply(STORED, decoded, content_type).data
+                decoded = self.masks.apply(Masks(detect=self.masks.stored), decoded, content_type).data
         except (UndecodableBody, BodyTooLarge, TooComplex):
             return Body(BodyKind.DIGEST, self.digest(raw))
         body = parsed(decoded, content_type)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from addons.core.approvals.changes import TooMuchToCompare
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body
 from addons.core.model import Json
+from addons.core.policy.request import Masks
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.json_paths import parse_json_path
 from addons.core.redact.message_masks import MessageMasks
-from addons.replaying.asked import STORED, Body, BodyKind, parsed
+from addons.replaying.asked import Body, BodyKind, parsed
 from addons.replaying.differences import Difference, differences, without
 from addons.replaying.exchange import Fields, RecordedAnswer, values_of
 from addons.replaying.ignored import NOTHING, Ignored
@@ -86,7 +87,8 @@ class Comparing:
 
     def _masked(self, now: Answer) -> Body:
         decoded = _decoded(now.body, now.headers)
-        return parsed(self.masks.apply(STORED, decoded, _type(now.headers)).data, _type(now.headers))
+        masked = self.masks.apply(Masks(detect=self.masks.stored), decoded, _type(now.headers)).data
+        return parsed(masked, _type(now.headers))
 
     def _headers(self, recorded: Fields, now: Fields) -> list[Difference]:
         found = []

@@ -13,11 +13,11 @@ from enum import IntEnum
 import re2
 
 from addons.core.model import Json
+from addons.core.redact.detector_set import BUILT_IN, PII, SECRETS, DetectorSet
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.json_masks import KIND as BY_PATH
 from addons.core.redact.mask import MASK, UNREAD, Masker
 from addons.core.redact.scrubber import Scrubber
-from addons.core.redact.selection import PII, SECRETS, scanner_of
 
 _LONGEST_PATTERN = 64 * 1024
 _MOST_MASKS = 50
@@ -36,12 +36,13 @@ class Fit(IntEnum):
 
 class MaskedValues:
     """`masker` has the key that the recording's masks were made with. None where nobody here has it: then
-    masks of one kind are taken for the same.
+    masks of one kind are taken for the same. `detectors` are those that masked it.
     """
 
-    def __init__(self, masker: Masker | None) -> None:
+    def __init__(self, masker: Masker | None, detectors: DetectorSet = BUILT_IN) -> None:
         self._masker = masker
-        self._scrubber = Scrubber(masker or Masker(b"unknown"), scanner=scanner_of((SECRETS, PII)))
+        scanner = detectors.scanner((SECRETS, PII))
+        self._scrubber = Scrubber(masker or Masker(b"unknown"), scanner=scanner)
 
     def values(self, recorded: Json, now: Json) -> Fit:
         """Compare JSON values; numbers by their value. Raises RecursionError past some depth."""

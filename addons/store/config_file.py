@@ -48,13 +48,18 @@ def read_config(path: Path, environment: Mapping[str, str]) -> LoadedConfig:
         ProblemsError: with every problem of the text, or, where the text is well, of the files it names.
 
     """
-    source = read_source(read_text(path, Position(str(path)), "create it"), str(path), environment)
-    loaded = LoadedConfig(validate(Config, source), path.absolute().parent, source)
+    loaded = parse_config(path, environment)
     inspection = _Inspection(loaded, environment)
     inspection.look()
     if inspection.problems:
         raise ProblemsError(inspection.problems)
     return loaded
+
+
+def parse_config(path: Path, environment: Mapping[str, str]) -> LoadedConfig:
+    """As `read_config`, without a look at the files that it names."""
+    source = read_source(read_text(path, Position(str(path)), "create it"), str(path), environment)
+    return LoadedConfig(validate(Config, source), path.absolute().parent, source)
 
 
 def read_text(path: Path, position: Position, remedy: str) -> str:

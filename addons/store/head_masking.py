@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
+from http import HTTPStatus
+from urllib.parse import quote
 
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.mask import UNREAD
@@ -17,6 +19,8 @@ _HERE = 2048  # bytes of a head that are masked while every other call waits
 _MAX_CLEAN = 4096
 _MAX_CLEAN_VALUE = 256
 _MAX_UNREAD = 512
+_MAX_HOST = 512
+_PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
 
 
 class HeadMasking:
@@ -46,6 +50,23 @@ class HeadMasking:
         except TooComplex:
             return unread_target(target)
 
+    def scrub_host(self, host: str) -> str:
+        """The name of a host that may be none, in ASCII and cut."""
+        return self._scrubber.scrub_text(in_ascii(host)[:_MAX_HOST]).text
+
+    def scrub_reason(self, reason: bytes, status: int) -> bytes:
+        """A reason phrase; one that holds a secret gives way to the usual one, for it says nothing that the
+        status does not (RFC 9112, section 4).
+        """
+        usual = _usual_reason(status)
+        if reason == usual:
+            return reason
+        try:
+            is_clean = not self._scrubber.scrub_text(reason.decode("latin-1")).changed
+        except TooComplex:
+            is_clean = False
+        return reason if is_clean else usual
+
     def _scrub_fields(self, fields: Fields) -> MaskedFields:
         masked, findings = [], Counter[str]()
         for field in fields:
@@ -63,6 +84,15 @@ class HeadMasking:
                     self._clean.clear()
                 self._clean.add(field)
         return masked, findings
+
+
+def in_ascii(target: str) -> str:
+    """A target as it came, its raw bytes escaped, so that every reader of JSON can read the record."""
+    return quote(target.encode("utf-8", "surrogateescape"), safe=_PRINTABLE)
+
+
+def _usual_reason(status: int) -> bytes:
+    return HTTPStatus(status).phrase.encode() if status in HTTPStatus else b""
 
 
 def unread_fields(fields: Fields) -> MaskedFields:

@@ -172,6 +172,20 @@ def test_a_teams_own_detectors_and_its_switch_for_personal_data_count(
     assert "email" in out
 
 
+def test_what_of_own_detectors_is_not_honoured_is_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = "[[rules]]\nid = 'shop'\nregex = 'SHOP-[0-9]{6}'\npath = 'x'\n"
+    (tmp_path / "own.toml").write_text(rules)
+    (tmp_path / "ddgate.yaml").write_text(CONFIG.replace("own.yaml", "own.toml"))
+    (tmp_path / "key").write_text("0" * 32)
+    (tmp_path / "key").chmod(0o600)
+    monkeypatch.setenv("DDGATE_CONFIG", str(tmp_path / "ddgate.yaml"))
+    status, out, told = run("test", "-", "--json", given=b"SHOP-904571")
+    assert (status, told.count("the rule 'shop' is for some files alone")) == (1, 1)
+    json.loads(out)
+
+
 def test_the_masks_are_those_of_the_state_directory(run: Run, state: StateDir) -> None:
     given = f"token {GITHUB}".encode()
     assert not list(state.keys.iterdir())

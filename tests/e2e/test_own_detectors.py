@@ -11,6 +11,7 @@ import pytest
 from addons.core.redact.vendors import hex_, lower
 from tests.e2e.gateway_process import Gateway, curl
 from tests.e2e.open_policy import write_open_policy
+from tests.e2e.replaying import replay
 from tests.e2e.traces import assert_nothing_readable, decoded
 from tests.sandbox_processes import Issuer, StandIn
 
@@ -92,3 +93,16 @@ def test_a_wrong_detector_stops_the_start_with_its_place(
     assert "own.yaml:7:16: the pattern does not fit this example" in said
     assert "Traceback" not in said
     assert TOKEN not in said
+
+
+def test_what_of_own_detectors_is_not_honoured_is_told_of_a_running_gateway(gateway: Gateway) -> None:
+    (told,) = gateway.status()["warnings"]["redaction"]
+    assert "the rule 'names-of-files' looks at names of files alone" in told
+
+
+def test_a_rehearsal_knows_the_detectors_that_the_policy_names(gateway: Gateway, issuer: Issuer) -> None:
+    url = "https://api.datadoghq.com/api/v1/monitor?name=one"
+    assert curl(gateway, url, token=issuer.token("demo-agent")).status == 200
+    call = gateway.flows()[-1].metadata["ddgate.call"]
+    done = replay(gateway, issuer.token("demo-agent"), call)
+    assert (done.status, done.results) == (0, ["same"]), done.error

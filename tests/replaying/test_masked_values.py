@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.core.model import Json
+from addons.core.redact.detector_set import with_own
 from addons.core.redact.json_masks import KIND
 from addons.core.redact.mask import Masker
 from addons.core.redact.message_masks import MessageMasks
+from addons.core.redact.own_detectors import read_own_detectors
 from addons.core.redact.vendors import fill
 from addons.replaying.masked_values import Fit, MaskedValues
 
@@ -99,3 +101,12 @@ def test_a_text_of_many_masks_or_great_length_is_compared_without_patterns() -> 
 def test_any_two_texts_can_be_compared(left: str, right: str) -> None:
     fit = VALUES.texts(left + MASKER.mask("email", "a@b.example") + right, left + "a@b.example" + right)
     assert fit is Fit.SAME
+
+
+def test_a_teams_own_kind_of_secret_is_recognised() -> None:
+    text = "version: 1\ndetectors: [{id: acme, pattern: 'acme_[0-9]{12}', examples: [acme_123456789012]}]"
+    detectors = with_own(read_own_detectors(text, "own.yaml"))
+    stored = MessageMasks(MASKER, detectors).secrets.scrub_text("acme_123456789012").text
+    assert stored.startswith("[REDACTED:acme:")
+    assert MaskedValues(MASKER, detectors).texts(stored, "acme_987654321098") is Fit.ALIKE
+    assert VALUES.texts(stored, "acme_987654321098") is Fit.DIFFERENT

@@ -79,6 +79,7 @@ def serve(  # noqa: PLR0913 - each is an option of the command
     """
     from addons.cli.policy.recordings import shown  # noqa: PLC0415 - as above
     from addons.cli.replay import stand_in as replay_stand_in  # noqa: PLC0415 - mitmproxy takes a while to load
+    from addons.cli.replay.rehearsal import read_loaded  # noqa: PLC0415 - as above
     from addons.cli.sealed_recordings import keys_for  # noqa: PLC0415 - as above
     from addons.core.redact.json_paths import BadJsonPath  # noqa: PLC0415 - as above
     from addons.replaying.ignored import ignored  # noqa: PLC0415 - as above
@@ -92,7 +93,7 @@ def serve(  # noqa: PLR0913 - each is an option of the command
     with told_plainly(), ExitStack() as stack:
         known = replay_stand_in.existing_state(state)
         paths = replay_stand_in.found_files(files or [state])
-        keys = replay_stand_in.keys_of(known, left_out)
+        keys = replay_stand_in.keys_of(known, read_loaded(None, state), left_out)
         exchanges = Exchanges(Recordings(paths, keys=keys_for(paths)))
         stand_in = replay_stand_in.stand_in_of(exchanges.read(), keys, once=once)
         said = [str(damage) for damage in exchanges.damage]

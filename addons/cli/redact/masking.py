@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -54,7 +55,17 @@ def searcher_for(state: StateDir | None, chosen: Chosen) -> Searcher:
 
 
 def _detectors(loaded: LoadedConfig | None) -> DetectorSet:
-    return BUILT_IN if loaded is None else load_detectors(loaded)
+    found = BUILT_IN if loaded is None else load_detectors(loaded)
+    _tell(found.notes)
+    return found
+
+
+@cache
+def _tell(notes: tuple[str, ...]) -> None:
+    """Say, once, what of own files could not be honoured."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False, markup=False)
+    for note in notes:
+        errors.print(f"{note} [warning]", style="yellow")
 
 
 def _names(*, pii: bool) -> frozenset[str]:

@@ -14,7 +14,15 @@ from addons.cli import sandbox_config
 from addons.cli.replay.choice import Chosen, Wanted, choose
 from addons.cli.replay.confirming import confirming
 from addons.cli.replay.record import ReplayLog, replay_log
-from addons.cli.replay.rehearsal import Behind, Rehearsal, Settings, own_directory, read_settings, rehearsal
+from addons.cli.replay.rehearsal import (
+    Behind,
+    Rehearsal,
+    Settings,
+    own_directory,
+    read_loaded,
+    read_settings,
+    rehearsal,
+)
 from addons.cli.replay.run import Became, Replay, Result
 from addons.cli.replay.sending import Way, way_to
 from addons.cli.replay.stand_in import Keys, bound, existing_state, keys_of, served, stand_in_of
@@ -82,7 +90,7 @@ def begin(options: Options) -> bool:
 
 
 async def _replay(options: Options, state: StateDir | None, chosen: Chosen, teller: Teller) -> list[Result]:
-    keys = keys_of(state)
+    keys = keys_of(state, read_loaded(options.config, options.state))
     keeper = TokenKeeper(options.source, lambda text: teller.beside([text]))
     try:
         await keeper.start()

@@ -23,14 +23,12 @@ from pathlib import Path
 from addons.cli import sandbox_config
 from addons.cli.options import PROJECT_ROOT
 from addons.cli.processes import ChildFailed, Processes
-from addons.core.config import Config, read_source
+from addons.core.config import Config
 from addons.core.config_environment import PREFIX
 from addons.core.model import Json
 from addons.core.redact.mask import MASK_KEY
 from addons.core.start_problems import GatewayProblem
-from addons.core.yaml_form import validate
-from addons.core.yaml_source import Position
-from addons.store.config_file import read_text
+from addons.store.config_file import LoadedConfig, parse_config
 from addons.store.gateway_status import read_statuses
 from addons.store.state_dir import StateDir, create_private_file
 
@@ -82,19 +80,28 @@ def read_settings(config_path: Path | None, state: Path) -> Settings:
 
     Raises GatewayProblem, ProblemsError.
     """
-    choices = (
-        [config_path] if config_path else [PROJECT_ROOT / "ddgate.yaml", sandbox_config.config_path(state)]
-    )
-    path = next((each for each in choices if each.exists()), None)
-    if path is None:
+    loaded = read_loaded(config_path, state)
+    if loaded is None:
+        choices = [config_path] if config_path else _choices(state)
         raise GatewayProblem(
             f"a rehearsal needs the configuration that names policy and issuers, and there is none at "
             f"{' or '.join(map(str, choices))}; name it with --config, or use --live"
         )
-    source = read_source(read_text(path, Position(str(path)), "name it with --config"), str(path), os.environ)
-    config = validate(Config, source)
-    assert isinstance(source.data, dict)  # noqa: S101 - it is valid
-    return Settings(path, config, source.data)
+    assert isinstance(loaded.source.data, dict)  # noqa: S101 - it is valid
+    return Settings(Path(loaded.source.name), loaded.config, loaded.source.data)
+
+
+def read_loaded(config_path: Path | None, state: Path) -> LoadedConfig | None:
+    """Read the configuration as `read_settings` does; None where there is none. Raises ProblemsError."""
+    named = os.environ.get("DDGATE_CONFIG")
+    config_path = config_path or (Path(named) if named else None)
+    choices = [config_path] if config_path else _choices(state)
+    path = next((each for each in choices if each.exists()), None)
+    return None if path is None else parse_config(path, os.environ)
+
+
+def _choices(state: Path) -> list[Path]:
+    return [PROJECT_ROOT / "ddgate.yaml", sandbox_config.config_path(state)]
 
 
 @contextmanager
@@ -179,6 +186,11 @@ def _write_config(settings: Settings, directory: Path, behind: Behind) -> tuple[
         "upstream": {
             "connect_to": {"*": {"address": "127.0.0.1", "port": behind.port, "ca": str(behind.ca)}},
             "target_max_age": "0s",
+        },
+        "redaction": {
+            "detectors": [settings.place(name) for name in config.redaction.detectors],
+            "pii": config.redaction.pii,
+            "card_last_four": config.redaction.card_last_four,
         },
         # Nobody is there to ask: what needs an approval is told at once.
         "approvals": {"default_wait": "0s", "longest_wait": "0s"},

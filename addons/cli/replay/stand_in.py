@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from addons.core.config_sections import Redaction
+from addons.core.redact.detector_set import BUILT_IN
 from addons.core.redact.mask import MASK_KEY, Masker
 from addons.core.redact.message_masks import MessageMasks
 from addons.core.start_problems import GatewayProblem
@@ -21,6 +23,8 @@ from addons.replaying.stand_in import StandIn
 from addons.replaying.stand_in_calls import StandInCalls, TooMuchRecorded
 from addons.sandbox.lifecycle import LOOPBACK
 from addons.sandbox.server import Answer, Handler, Request, Server
+from addons.store.config_file import LoadedConfig
+from addons.store.detector_files import load_detectors
 from addons.store.recorded_flows import NoRecordings, find_recordings
 from addons.store.state_dir import StateDir
 
@@ -41,14 +45,18 @@ class Keys:
     are_known: bool
 
 
-def keys_of(state: StateDir | None, ignored: Ignored = NOTHING) -> Keys:
-    """Raises StateDirUnusable."""
-    if state is None:
-        masks = MessageMasks(Masker(_NO_KEY))
-        return Keys(masks, MaskedValues(None), Asking(masks, _NO_KEY, ignored), are_known=False)
-    masker = Masker(state.installation_key(MASK_KEY))
-    asking = Asking(MessageMasks(masker), state.installation_key(BODY_DIGEST_KEY), ignored)
-    return Keys(asking.masks, MaskedValues(masker), asking, are_known=True)
+def keys_of(state: StateDir | None, loaded: LoadedConfig | None = None, ignored: Ignored = NOTHING) -> Keys:
+    """`loaded` is the configuration that the recordings were masked by, with its own detectors; None for one
+    without any. Raises StateDirUnusable, ProblemsError.
+    """
+    redaction = loaded.config.redaction if loaded is not None else Redaction()
+    detectors = load_detectors(loaded) if loaded is not None else BUILT_IN
+    mask_key = _NO_KEY if state is None else state.installation_key(MASK_KEY)
+    digest_key = _NO_KEY if state is None else state.installation_key(BODY_DIGEST_KEY)
+    masker = Masker(mask_key, card_last_four=redaction.card_last_four)
+    masks = MessageMasks(masker, detectors, pii=redaction.pii)
+    values = MaskedValues(None if state is None else masker, detectors)
+    return Keys(masks, values, Asking(masks, digest_key, ignored), are_known=state is not None)
 
 
 def existing_state(path: Path) -> StateDir | None:

@@ -1,6 +1,6 @@
 """Masks secrets in messages.
 
-`message_masks.MessageMasks` does what a rule asks for, by detector (`selection`) and by JSON path
+`message_masks.MessageMasks` does what a rule asks for, by detector (`detector_set`) and by JSON path
 (`json_paths`, `json_masks`). `scrubber.Scrubber` masks what the detectors find in bodies, texts, URLs and
 headers; `exact.ExactScrubber` removes known values in every encoding; `mask` makes masks and finds them
 again. From the bottom up: `names` judges names and values, `detector` and `vendors` and `detectors` are the

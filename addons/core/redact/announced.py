@@ -33,6 +33,7 @@ OTHERS = (
     STEM + r"(?:\x1b|\\u001[bB]|\\x1[bB])\[",  # a coloured line
     r"(?i:\b(?:name|key)[\"']?\s{0,4}[:=]\s{0,4}'?[A-Za-z0-9_.\-]{0,40}?)" + STEM + r"'?[\s,]",  # YAML
     r"\"last_?4\"|\"delta\"",
+    STEM + r"(?:<\\?/|><!\[|'\s?,\s?b?')",  # a property list, XML's own quotes, a tuple
 )
 """What else tells of a secret by its name."""
 
@@ -98,7 +99,8 @@ def _is_idle_label(text: bytes, closing: int) -> bool:
     last = before[-1:]
     if last == b":":
         key = before[:-1].rstrip().rstrip(b'"\\')
-        if key[len(key.rstrip(_NAME_BYTES)) :].lower() not in LABELS:
+        name = key[len(key.rstrip(_NAME_BYTES)) :].lower()
+        if name not in LABELS and name != b"kind":  # of a Kubernetes object
             return True
     elif last and last not in b"[,=({":  # in running text a quoted word is just that
         return True

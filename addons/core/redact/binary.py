@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import Enum
 
 from addons.core.redact.document import Document
-from addons.core.redact.msgpack_reader import read_msgpack
+from addons.core.redact.msgpack_reader import read_msgpack, read_msgpack_start
 from addons.core.redact.protobuf_reader import fields_of, is_printable, read_protobuf
 
 
@@ -35,6 +35,13 @@ def form_of(data: bytes, media: str) -> Form | None:
         return Form.MSGPACK
     begins = min(data[:16]) < 0x09 or data[0] == 0x0A
     return Form.PROTOBUF if begins and fields_of(data, 0, len(data)) else None
+
+
+def read_start(data: bytes, form: Form) -> Document:
+    """Read a message that is broken as far as it can be: the document is of that much alone. Of protobuf
+    nothing, whose parts say nothing of their place.
+    """
+    return Document(b"") if form is Form.PROTOBUF else read_msgpack_start(data)
 
 
 def read(data: bytes, form: Form) -> Document | None:

@@ -13,6 +13,9 @@ from addons.core.redact.names import entropy, is_placeholder
 
 type Check = Callable[[bytes], bool]
 
+COMMAND = "command-password"
+"""Id of the detector of passwords among a command's arguments."""
+
 _BASE62 = (string.digits + string.ascii_uppercase + string.ascii_lowercase).encode()
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from addons.core.redact.detector import Detector, jwt_header
+from addons.core.redact.detector import COMMAND, Detector, jwt_header
 from addons.core.redact.names import can_be_password, is_dense
 from addons.core.redact.personal import PERSONAL
 from addons.core.redact.vendors import VENDORS, fill, hex_, shaped
@@ -92,7 +92,7 @@ _SHARED: tuple[Detector, ...] = (
     ),
     shaped(
         "url-userinfo",
-        r":(?:\\?/){2}[^\s/\"'@:<>\\?#]{0,100}:([^\s/\"'<>@?#\\]{1,256}|[^\s\"'<>@\\]{1,128})@[A-Za-z0-9\[.\-$_]",
+        r":(?:\\?/){2}[^\s/\"'@:<>\\?#]{0,100}:([^\s/\"'<>@?#\\]{1,256}(?:@[^\s/\"'<>@?#\\,]{1,128})?|[^\s\"'<>@\\]{1,128})@[A-Za-z0-9\[.\-$_]",
         r":(?:\\?/){2}[^\s/\"'@:<>\\?#]{0,100}:[^\s\"'<>@\\]{1,128}@",
         (b"@",),
         (
@@ -127,12 +127,28 @@ _SHARED: tuple[Detector, ...] = (
         structural=True,
     ),
     shaped(
-        "command-password",
+        "sql-password",
+        r"(?i:\b(?:user|role|grant)\b[^\n;]{0,200}?\bidentified\s+(?:with\s+[A-Za-z0-9_'\"`]{1,40}\s+)?(?:by|as)\s+(?:password\s+)?)\\*['\"]([^'\"\s\\]{4,256})",
+        r"(?i:\bidentified\s+(?:by|with))",
+        (b"dentified", b"DENTIFIED"),
+        ("CREATE USER till IDENTIFIED BY 'Ny8fVq3'", 'ALTER USER a IDENTIFIED WITH sha2 AS "Ny8fVq3"'),
+        (
+            "the user was identified by 'name'd rule",
+            "identified by 'till-3'",
+            "IDENTIFIED BY '?'",
+            "identified by '%s'",
+        ),
+        group=1,
+        check=lambda value: can_be_password(value) and not value.isalpha(),
+        structural=True,
+    ),
+    shaped(
+        COMMAND,
         r"(?:\b(?:mysql|mysqldump|mysqladmin|mariadb|mysqlsh)\b[^\n|;]{0,120}?\s-p|\bsshpass\s+-p\s?"
         r"|\bredis-cli\b[^\n|;]{0,80}?\s-a\s+|\b(?:curl|wget|http)\b[^\n|;]{0,200}?\s(?:-u|--user|-U|--proxy-user)[ =]?"
         r"['\"]?[^\s:'\"]{1,64}:|\b(?:docker|helm|podman|az|ldapsearch)\b[^\n|;]{0,120}?\s(?:-p|-w)\s+)"
         r"['\"]?([^\s'\"\\]{4,128})",
-        r"\b(?:mysql|mariadb|sshpass|redis-cli|curl|wget|docker|helm|podman|ldapsearch)[^\n]{0,200}? -[puaUw-]",
+        r"\b(?:mysql|mariadb|sshpass|redis-cli|curl|wget|docker|helm|podman|ldapsearch)[^\n]{0,200}?[ \"]-[puaUw-]",
         (b" -",),
         ("mysqldump -u batch -pNy8fVq3 stock", "sshpass -p 'abc1234' ssh h", "curl -u svc:s3cr3t https://x"),
         ("mysqldump -u batch stock", "curl -s https://x", "docker run -p 8080:80 x"),
@@ -142,7 +158,7 @@ _SHARED: tuple[Detector, ...] = (
     ),
     shaped(
         "datadog-key-path",
-        r"/(?:v1/input|api/v[12]/(?:validate/)?(?:api_keys?|application_keys?))/([0-9a-fA-F]{32,40})",
+        r"/(?:v1/input|api/v[12]/(?:[A-Za-z0-9_\-]{1,64}/){0,3}(?:api_keys?|application_keys?))/([0-9a-fA-F]{32,40})",
         r"/(?:input|api_keys?|application_keys?)/[0-9a-fA-F]{32}",
         (b"/",),
         ("/v1/input/" + hex_(32) + "?x", "/api/v1/application_key/" + hex_(40)),

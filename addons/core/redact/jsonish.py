@@ -23,7 +23,7 @@ _LITERALS = re2.compile(rb"(?:tru|fals|null|NaN|Infinity)*", options=_LATIN1)
 _NUMBER = re2.compile(rb"-?[0-9][0-9.eE+\-]*", options=_LATIN1)
 _NOT_STRUCTURE = b" \t\r\n0123456789.eE+-"
 _STRUCTURE = b"{}[],:"
-_MIN_NUMBER = 4  # characters: shorter ones tell nothing
+_MIN_NUMBER = 3  # characters: shorter ones tell nothing
 
 
 type Spans = Sequence[tuple[int, int]]

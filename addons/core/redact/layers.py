@@ -30,7 +30,7 @@ BASE64_TEXT = (
     # gzip, zlib, zstd
     r"|(?:H4sI|\b(?:eJ[w-z]|eNo|eAE|KLUv))(?:[A-Za-z0-9+/_\-]|%2[bBfF]|\\+/){20}"
 )
-HEX_TEXT = r"(?:[2-7][0-9a-fA-F]){12}"
+HEX_TEXT = r"(?:[2-7][0-9a-fA-F]){12}|\b1[fF]8[bB]08[0-9a-fA-F]{20}"  # text, gzip
 
 _PERCENT = re2.compile(rb"(?:%[0-9A-Fa-f]{2})+", options=_LATIN1)
 _BACKSLASH = re2.compile(
@@ -50,6 +50,7 @@ _WRAPPED = 60  # characters of base64 in a line, if it goes on in the next: 64 i
 _LINE_BREAK = re2.compile(rb"\r?\n[ \t]{0,8}", options=_LATIN1)
 _BREAK_BEFORE = re2.compile(rb"([A-Za-z0-9+/]{60,76})\r?\n[ \t]{0,8}\z", options=_LATIN1)
 _GUNZIP_LIMIT = 1 << 20
+_MAX_PACKED = 2
 _SHORT_STEP = 6
 _ASCII_HIGH = frozenset(b"%d" % digit for digit in range(8))
 
@@ -208,7 +209,9 @@ def blobs(text: bytes) -> Iterator[Blob]:
     while (match := _HEX.search(text, position)) is not None:
         run = _HEX_RUN.match(text, match.start())
         position = run.end() if run is not None else match.end()
-        yield Blob(match.start(), position, binascii.unhexlify(text[match.start() : position]))
+        data = _opened(binascii.unhexlify(text[match.start() : position]))
+        if data is not None:
+            yield Blob(match.start(), position, data)
 
 
 def _lines(text: bytes, start: int, end: int) -> tuple[int, int] | None:
@@ -235,9 +238,16 @@ def _unbase64(run: bytes) -> bytes | None:
         data = binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
     except binascii.Error:  # padding in the midst of it
         return None
-    if data[:2] == b"\x1f\x8b" or data[:1] == b"x":
+    return _opened(data)
+
+
+def _opened(data: bytes) -> bytes | None:
+    """What was decoded, compression undone, twice where that was done; as UTF-8."""
+    for _ in range(_MAX_PACKED):
+        if data[:2] != b"\x1f\x8b" and data[:1] != b"x":
+            break
         try:
-            return zlib.decompressobj(47).decompress(data, _GUNZIP_LIMIT)
+            data = zlib.decompressobj(47).decompress(data, _GUNZIP_LIMIT)
         except zlib.error:
             return data if data[:1] == b"x" else None  # text may begin with an x
     if data.startswith(packed.ZSTD):

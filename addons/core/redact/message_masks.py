@@ -39,6 +39,11 @@ class MessageMasks:
         self.stored = frozenset((SECRETS, PII)) if pii else frozenset((SECRETS,))
         self.secrets = self._scrubber(self.stored)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of own files of detectors could not be honoured."""
+        return self._detectors.notes
+
     def prepare(self, detect_sets: Iterable[frozenset[str]]) -> None:
         """Make the scrubbers for sets of detectors, some 25 ms for each that is new. Raises ValueError for a
         name that is none.

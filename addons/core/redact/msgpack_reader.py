@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from addons.core.redact.document import MAX_DEPTH, Document, Length, MalformedError, Piece, take
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.jsonish import Frame, Leaf
@@ -35,6 +37,20 @@ def read_msgpack(data: bytes) -> Document | None:
     if data[:1] == b"\x92":
         reader.read_names()
     return reader.document
+
+
+def read_msgpack_start(data: bytes) -> Document:
+    """As `read_msgpack`, up to the last string in front of what is not well-formed."""
+    reader = _Msgpack(data)
+    top = Frame(array=True, name=b"", parent=None)
+    position = 0
+    with suppress(MalformedError, IndexError):
+        while position < len(data):
+            position = reader.value(position, b"", top, 0)
+    reader.close(top)
+    document = reader.document
+    document.data = data[: document.pieces[-1].end] if document.pieces else b""
+    return document
 
 
 class _Msgpack:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 _BOUNDARY = re.compile(r'(?i)\bboundary\s*=\s*(?:"([^"]{1,200})"|([^\s;"]{1,200}))')
 _DISPOSITION = re.compile(rb"(?i)^content-disposition[ \t]*:([^\r\n]*)", re.MULTILINE)
 _TYPE = re.compile(rb"(?i)^content-type[ \t]*:[ \t]*([^\r\n]*)", re.MULTILINE)
-_NAME = re.compile(rb'(?i);[ \t]*name[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
+_NAME = re.compile(
+    rb"(?i);[ \t]*name(?:\*[ \t]*=[ \t]*[\w\-]*'[\w\-]*'([^\s;]*)"
+    rb'|[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+)))'
+)
+_FOLD = re.compile(rb"\r?\n[ \t]+")
 _MAX_HEAD = 16 * 1024
 
 
@@ -43,13 +48,19 @@ def _part(data: bytes, start: int, end: int) -> Part:
     limit = min(end, start + _MAX_HEAD)
     ends = [data.find(blank, start, limit) + len(blank) for blank in (b"\r\n\r\n", b"\n\n")]
     body = min((place for place, blank in zip(ends, (4, 2), strict=True) if place >= blank), default=start)
-    head = data[start:body]
+    head = _FOLD.sub(b" ", data[start:body])
     disposition = _DISPOSITION.search(head)
     name = _NAME.search(disposition[1]) if disposition is not None else None
     media = _TYPE.search(head)
     return Part(
         body,
         end,
-        ((name[1] or name[2] or b"") if name is not None else b"").decode("latin-1"),
+        _text(name) if name is not None else "",
         media[1].decode("latin-1").strip().lower() if media is not None else "",
     )
+
+
+def _text(name: re.Match[bytes]) -> str:
+    """The name of a field, percent-decoded where it is an extended one (RFC 8187)."""
+    plain = name[2] or name[3] or b""
+    return unquote_to_bytes(name[1]).decode("latin-1") if name[1] else plain.decode("latin-1")

@@ -214,6 +214,7 @@ CONTAINERS = re2.compile(
 )
 """Names of objects that hold secrets under names of any kind."""
 _IDENTIFIERS = re2.compile(rb"^[A-Za-z_][\w\-]*(?:\.[A-Za-z_]\w*)+$")
+_CARD_CODE = re2.compile(r"(?i)(?:^|[_\-. ]|card)(?:cvv|cvc)2?$")
 _CODE = re2.compile(rb"^[A-Za-z_][\w.]*[(\[].*$", options=_LATIN1)
 
 
@@ -282,6 +283,11 @@ def can_be_secret(value: bytes) -> bool:
     if b" " in text:
         return text.count(b" ") <= 2 and any(_mixed(part) and len(part) >= 8 for part in text.split())
     return True
+
+
+def is_card_code(name: str, value: bytes) -> bool:
+    """Whether it is what is printed on a card beside its number, which nobody may store (PCI DSS, 3.3.1)."""
+    return _CARD_CODE.search(name) is not None and len(value) in {3, 4} and value.isdigit()
 
 
 def looks_random(value: bytes) -> bool:

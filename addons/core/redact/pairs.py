@@ -16,6 +16,7 @@ from addons.core.redact.names import (
     can_be_secret,
     classify,
     has_digit,
+    is_card_code,
     is_dense,
     looks_random,
 )
@@ -39,9 +40,19 @@ _PROSE = _compile(
     r"(?i:\b(?:password (?:is|was|=|:)?|(?:passphrase|passwd|pwd|token|secret|key) (?:is|was|=|:))\s*[\"'`]?)"
     r"([^\s\"'`,;]{6,256})"
 )
-_ELEMENT = _compile(r"<([A-Za-z_][A-Za-z0-9_.:\-]{0,60})(?:\s[^<>]{0,200})?>\s*([^<>\s][^<>]*)</")
+_ELEMENT = _compile(
+    r"<([A-Za-z_][A-Za-z0-9_.:\-]{0,60})(?:\s[^<>]{0,200})?>\s*(?:<!\[CDATA\[)?([^<>\s][^<>]*?)(?:\]\]>\s*)?</"
+)
+# Of a property list, or of a map as XML.
+_ENTRY = _compile(
+    r"<(?:key|name|string)>\s*([A-Za-z0-9_.\-]{1,60})\s*</(?:key|name|string)>\s*<(?:value|string|data)>"
+    r"\s*([^<>\s][^<>]*)</"
+)
+# As Python and others show a pair: `('password', b'…')`.
+_TUPLE = _compile(r"[(\[]\s?b?[\"']([A-Za-z0-9_.\-]{1,60})[\"'],\s?b?[\"']([^\"'\\\r\n]+)[\"'][)\]]")
 _ATTRIBUTE = _compile(
-    r"(?i:\b(?:name|key|id)=)\\*[\"']([A-Za-z0-9_.\-]{1,60})\\*[\"'][^<>\r\n\"']{0,60}(?i:\b(?:value|content)=)"
+    r"(?i:\b(?:name|key|id)=)\\*[\"']([A-Za-z0-9_.\-]{1,60})\\*[\"']"
+    r"(?:\s+[A-Za-z\-]{1,20}=\\*[\"'][^\"'<>\r\n]{0,60}[\"']){0,4}[^<>\r\n\"']{0,60}(?i:\b(?:value|content)=)"
     r"\\*[\"']([^\"'\\]+)",
 )
 # As YAML and JSON in text have it: a name, and the value beside it.
@@ -54,12 +65,23 @@ _MULTIPART = _compile(
 )
 _NAMED_VALUES = (
     ((b"<",), _ELEMENT),
+    ((b"</key>", b"</name>", b"</string>"), _ENTRY),
+    ((b"',", b'",'), _TUPLE),
     ((b"<",), _ATTRIBUTE),
     ((b"alue", b"ontent"), _NEIGHBOURS),
     ((b'name="',), _MULTIPART),
 )
 _NAME_LEFT = _compile(r"[A-Za-z0-9_.\-]*\z")
 _QUOTE = _compile(r"\\*[\"'`]")
+# What may stand between a name and the quotes of its value.
+_WRAPPED = _compile(r"(?:Some\(|[bBuUrRfF@$]{1,2})[\"']")
+_LIST = _compile(r"\[\s*[\"']")
+_LISTED = _compile(r"[\"']([^\"'\\\r\n]+)[\"']\s*(?:,\s*|\]|\z)")
+# YAML (1.2.2, 6.9 and 8.1): properties of a value, and values that stand in the next lines.
+_PROPERTIES = _compile(r"(?:[!&][^\s]*[ \t]+){1,2}")
+_BLOCK = _compile(r"(?:[|>][+\-0-9]{0,2})?[ \t]*\r?\n([ \t]+)")
+_BLOCK_LINE = _compile(r"(?:-[ \t]+)?[\"']?([^\s\"'\\]+)")
+_MAX_LINES = 64
 _PASSWORD_VALUE = _compile(r"[^\s\"'`<>&;,\\]+")
 _SECRET_VALUE = _compile(r"[^\s\"'`<>&;,\\)\]}|]+")
 _SCHEME = _compile(
@@ -119,10 +141,17 @@ def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Itera
         return
     while position < len(text) and text[position] in b" \t":
         position += 1
+    position = _past_prefix(text, position, operator)
     quote = _QUOTE.match(text, position)
     if quote is not None:
         start = quote.end()
         yield from _judge(text, name, start, _closing(text, start, quote.group()), near=True)
+        return
+    if operator == b":" and (block := _BLOCK.match(text, position)) is not None:
+        yield from _below(text, name, block)
+        return
+    if _LIST.match(text, position) is not None:
+        yield from _listed(text, name, position + 1)
         return
     scheme = _SCHEME.match(text, position) if kind is not NameClass.PASSWORD else None
     if scheme is not None:
@@ -134,6 +163,51 @@ def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Itera
         if kind is NameClass.PASSWORD and text[position:end].count(b"(") > text[position:end].count(b")"):
             end = value.end()
         yield from _judge(text, name, position, end, near=operator == b"=")
+
+
+def _past_prefix(text: bytes, position: int, operator: bytes) -> int:
+    if (wrapped := _WRAPPED.match(text, position)) is not None:
+        return int(wrapped.end()) - 1
+    properties = _PROPERTIES.match(text, position) if operator == b":" else None
+    return position if properties is None else int(properties.end())
+
+
+def _below(text: bytes, name: bytes, block: re2._Match) -> Iterator[Finding]:
+    """Values in the lines under a name, as far in as the first: one to a line, or of a list each."""
+    is_block = block.group()[:1] in (b"|", b">")
+    indent, position = block.group(1), block.end()
+    for _ in range(_MAX_LINES):
+        line = _BLOCK_LINE.match(text, position)
+        if line is None:
+            return
+        start, end = line.span(1)
+        if not _ends_line(text, end) or text[end - 1 : end] == b":":
+            return
+        value = text[start:end]
+        if is_block or is_dense(value):
+            yield from _judge(text, name, start, end, near=is_block)
+        following = text.find(b"\n" + indent, end, end + _MAX_NAME)
+        if following < 0 or text.find(b"\n", end, following) >= 0:
+            return
+        position = following + 1 + len(indent)
+
+
+def _ends_line(text: bytes, position: int) -> bool:
+    rest = text[position : position + 4].lstrip(b" \t\"'")
+    return rest[:1] in (b"", b"\r", b"\n")
+
+
+def _listed(text: bytes, name: bytes, position: int) -> Iterator[Finding]:
+    """The strings of a list in brackets that don't read like words."""
+    while position < len(text) and text[position] in b" \t\r\n":
+        position += 1
+    for _ in range(_MAX_LINES):
+        item = _LISTED.match(text, position)
+        if item is None:
+            return
+        if is_dense(item.group(1)):
+            yield from _judge(text, name, *item.span(1), near=True)
+        position = item.end()
 
 
 def _closing(text: bytes, start: int, quote: bytes) -> int:
@@ -168,7 +242,9 @@ def _judge(text: bytes, name: bytes, start: int, end: int, *, near: bool) -> Ite
     if kind is NameClass.PASSWORD:
         fits = can_be_password(stripped) and (near or is_dense(stripped) or _stands_out(stripped))
     elif kind is NameClass.SECRET:
-        fits = can_be_secret(stripped) and (near or is_dense(stripped) or stripped.isdigit())
+        fits = is_card_code(name.decode("latin-1"), stripped) or (
+            can_be_secret(stripped) and (near or is_dense(stripped) or stripped.isdigit())
+        )
     else:
         fits = kind is NameClass.WEAK and looks_random(stripped)
     if fits:

@@ -9,7 +9,14 @@ import re2
 
 from addons.core.redact import layers
 from addons.core.redact.findings import Finding, Work
-from addons.core.redact.names import NameClass, can_be_password, can_be_secret, classify, looks_random
+from addons.core.redact.names import (
+    NameClass,
+    can_be_password,
+    can_be_secret,
+    classify,
+    is_card_code,
+    looks_random,
+)
 
 if TYPE_CHECKING:
     from addons.core.redact.scan import Scanner
@@ -23,9 +30,16 @@ _URL_NAMES = frozenset(
 _MIN_SIGNATURE = 16  # `sig=1` is none
 
 
+def is_telling(name: str) -> bool:
+    """Whether a value under that name can be a secret."""
+    return bool(name) and classify(name) is not NameClass.NONE
+
+
 def named(name: str, value: bytes) -> str | None:
     """Give the kind of secret that a parameter's or field's name makes of its value."""
     kind = classify(name) if name else NameClass.NONE
+    if kind is NameClass.SECRET and is_card_code(name, value):
+        return NameClass.SECRET.value
     fits = (
         (kind is NameClass.PASSWORD and can_be_password(value))
         or (kind is NameClass.SECRET and can_be_secret(value))
@@ -54,7 +68,10 @@ def find_inside(scanner: Scanner, form: bytes, work: Work, depth: int) -> Iterat
         end = form.find(b"&", start)
         end = len(form) if end < 0 else end
         place = max(start, form.find(b"=", start, end) + 1)
-        layer = layers.unpercent(form[place:end], plus=True)
+        value = form[place:end]
+        layer = layers.unpercent(value, plus=True)
+        if layer is None and b"+" in value:
+            layer = layers.pieces_of(value.replace(b"+", b" "), [(0, len(value))])
         for finding in scanner.through(layer, work, depth) if layer is not None else ():
             yield finding.moved(finding.start + place, finding.end + place).unquoted()
         start = end + 1

@@ -48,14 +48,16 @@ class _Protobuf:
         frame = Frame(array=False, name=b"", parent=None)
         inner = [self._inner(each) for each in fields]
         # An entry of a map, or OTLP's KeyValue: the one string names the other.
-        is_entry = [(each.number, each.wire) for each in fields] == [(1, _WIRE_LEN), (2, _WIRE_LEN)]
-        is_entry = is_entry and inner[0] is None
+        entry = {each.number: (each, nested) for each, nested in zip(fields, inner, strict=True)}
+        is_entry = len(fields) == 2 and entry.keys() == {1, 2} and entry[1][1] is None  # noqa: PLR2004
+        is_entry = is_entry and all(each.wire == _WIRE_LEN for each in fields)
         for each, nested in zip(fields, inner, strict=True):
             if each.wire != _WIRE_LEN:
                 continue
             is_key = is_entry and each.number == 1
             if is_entry and not is_key:
-                name = self.data[fields[0].start : fields[0].end]
+                key = entry[1][0]
+                name = self.data[key.start : key.end]
             index = len(self.document.pieces)
             self.document.pieces.append(Piece(*each[2:], Length.VARINT, parent, nested is None))
             if nested is None:

@@ -13,6 +13,7 @@ import re2
 from addons.core.redact import (
     binary,
     charsets,
+    columns,
     cookies,
     copies,
     multipart,
@@ -22,7 +23,7 @@ from addons.core.redact import (
     text_reading,
 )
 from addons.core.redact.announced import STEM
-from addons.core.redact.document import Document
+from addons.core.redact.document import Document, Length, Piece
 from addons.core.redact.findings import MAX_FINDINGS, Finding, TooComplex, Work, settle
 from addons.core.redact.gate import EVERYWHERE
 from addons.core.redact.jsonish import Tree
@@ -53,8 +54,11 @@ _HEADERS = frozenset(
 )
 
 
+_MIN_SECRET_NAME = 16  # bytes: no shorter secret has a form of its own
+_AS_NAME = bytes.maketrans(b":", b"-")
+
 # Read also where the gate sees nothing in their bytes.
-_LOOKED_AT = ("multipart/", "x-www-form-urlencoded", "event-stream")
+_LOOKED_AT = ("multipart/", "x-www-form-urlencoded", "event-stream", *columns.MEDIA)
 _COOKIES = frozenset(("cookie", "set-cookie"))
 
 
@@ -83,7 +87,7 @@ _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 class Scrubber:
     """Masks with `masker` what the detectors find: secrets, with `pii` personal data too, or what `scanner`
-    was made for (see `selection`). Keeps no message.
+    was made for (see `detector_set`). Keeps no message.
     """
 
     __slots__ = ("_masker", "_scanner")
@@ -130,7 +134,9 @@ class Scrubber:
             spans = {part.start: part for part in multipart.parts(data, content_type)}
             if spans:
                 return self._multipart(data, list(spans.values()), work, depth - 1)
-        if depth and (inside := packed.unpack(data, _MAX_BODY)) is not None:
+        if (inside := packed.unpack(data, _MAX_BODY)) is not None:
+            if not depth:
+                raise TooComplex("the message is compressed too often")
             return self._packed(data, inside, media, work, depth - 1)
         return self._as_binary(data, media, work, depth) or self._as_text(data, media, work)
 
@@ -180,8 +186,13 @@ class Scrubber:
         for name, value in fields:
             done = self._header(_plain(name.decode("latin-1")), value, extra)
             findings.update(done.findings)
-            out.append((name, done.data))
+            out.append((self._field_name(name), done.data))
         return out, MappingProxyType({key: count for key, count in findings.items() if count})
+
+    def _field_name(self, name: bytes) -> bytes:
+        """A name may be a secret in the wrong place. Brackets and colons are in none (RFC 9110, 5.1)."""
+        found = self._scanner.scan(name, self._work(name)) if len(name) >= _MIN_SECRET_NAME else []
+        return self._written(name, found).translate(_AS_NAME, b"[]") if found else name
 
     def _header(self, name: str, value: bytes, sensitive: set[str]) -> Scrubbed:
         kind = classify(name)
@@ -238,10 +249,12 @@ class Scrubber:
             texts += (names.data, done.data)
             findings.update(names.findings)
             findings.update(done.findings)
+        rest = self._apply(data[position:], self._scanner.scan(data[position:], work), None, work)
+        findings.update(rest.findings)
         if not findings:
             return Scrubbed(data, _NOTHING, changed=False)
         _bound(findings.total())
-        texts = [self._copies(text, work, findings) for text in [*texts, data[position:]]]
+        texts = [self._copies(text, work, findings) for text in [*texts, rest.data]]
         return Scrubbed(b"".join(texts), MappingProxyType(dict(findings)), changed=True)
 
     def _copies(self, data: bytes, work: Work, findings: Counter[str]) -> bytes:
@@ -258,10 +271,22 @@ class Scrubber:
         return parameters.find_named(data) if self._scanner.by_name else iter(())
 
     def _binary(self, data: bytes, work: Work, depth: int, form: binary.Form) -> Scrubbed:
-        """String by string, and by what names them."""
+        """What is broken, or goes on as something else, is read as far as that goes, and then as text."""
         document = binary.read(data, form)
-        if document is None:
-            return self._apply(data, self._scanner.scan(data, work), None, work)
+        if document is not None:
+            return self._document(document, work, depth)
+        start = binary.read_start(data, form)
+        end = len(start.data)
+        done = self._document(start, work, depth)
+        rest = self._apply(data[end:], self._scanner.scan(data[end:], work), None, work)
+        if not (done.changed or rest.changed):
+            return Scrubbed(data, _NOTHING, changed=False)
+        findings = Counter(done.findings) + Counter(rest.findings)
+        return Scrubbed(done.data + rest.data, MappingProxyType(dict(findings)), changed=True)
+
+    def _document(self, document: Document, work: Work, depth: int) -> Scrubbed:
+        """String by string, and by what names them."""
+        data = document.data
         work.spend(len(data))
         if not self._may_hold(document):
             return Scrubbed(data, _NOTHING, changed=False)
@@ -269,13 +294,14 @@ class Scrubber:
         texts: dict[int, bytes] = {}
         found = structure.find(self._scanner, data, document.tree, EVERYWHERE, work, MAX_LAYERS - 1)
         found += structure.find(self._scanner, data, document.by_index, EVERYWHERE, work, MAX_LAYERS - 1)
+        named = {(finding.start, finding.end) for finding in found}
         clean: set[bytes] = set()  # most strings of traces are there many times
         for piece in document.pieces:
             text = data[piece.start : piece.end] if piece.is_text else b""
-            if text in clean:
+            if text in clean or (piece.start, piece.end) in named:
                 continue
-            if depth and (inside := packed.unpack(text, _MAX_BODY)) is not None:
-                done = self._packed(text, inside, "", work, depth - 1)
+            done = self._inside(text, piece, work, depth)
+            if done is not None:
                 if done.changed:
                     findings.update(done.findings)
                     texts[piece.start] = done.data
@@ -293,6 +319,17 @@ class Scrubber:
             return Scrubbed(data, _NOTHING, changed=False)
         return Scrubbed(document.rebuilt(texts), MappingProxyType(dict(findings)), changed=True)
 
+    def _inside(self, text: bytes, piece: Piece, work: Work, depth: int) -> Scrubbed | None:
+        """A string that is compressed, or a document of its own; None for others."""
+        inside = packed.unpack(text, _MAX_BODY)
+        if inside is not None:
+            if not depth:
+                raise TooComplex("the message is compressed too often")
+            return self._packed(text, inside, "", work, depth - 1)
+        if not (depth and piece.form is Length.BIN and binary.form_of(text, "") is binary.Form.MSGPACK):
+            return None
+        return self._binary(text, work, depth - 1, binary.Form.MSGPACK)
+
     def _may_hold(self, document: Document) -> bool:
         """Whether a string, or one that names another, needs to be looked at: asked once, of all of them."""
         texts = {document.data[piece.start : piece.end] for piece in document.pieces if piece.is_text}
@@ -301,6 +338,7 @@ class Scrubber:
             bool(self._scanner.gate.hits(lines))
             or (self._scanner.by_name and _NAME_LINE.search(lines) is not None)
             or any(packed.may_be(text) for text in texts)
+            or any(_may_nest(document.data, piece) for piece in document.pieces)
         )
 
     def _strings(self, data: bytes, document: Document, found: list[Finding]) -> dict[int, bytes]:
@@ -342,6 +380,11 @@ class Scrubber:
 def _bound(findings: int) -> None:
     if findings > MAX_FINDINGS:
         raise TooComplex("the message has too many secrets to mask each")
+
+
+def _may_nest(data: bytes, piece: Piece) -> bool:
+    """Whether bytes begin as a map or a list of MessagePack does."""
+    return piece.form is Length.BIN and piece.start < piece.end and 0x80 <= data[piece.start] <= 0xDF  # noqa: PLR2004 - its codes
 
 
 def _plain(name: str) -> str:

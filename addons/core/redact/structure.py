@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import re2
 
 from addons.core.redact import layers
 from addons.core.redact.announced import LABELS
+from addons.core.redact.detector import COMMAND
 from addons.core.redact.findings import Finding, Work
 from addons.core.redact.gate import Hits
 from addons.core.redact.jsonish import Frame, Leaf, Tree
@@ -20,6 +22,7 @@ from addons.core.redact.names import (
     can_be_secret,
     classify,
     count_digits,
+    is_card_code,
     is_dense,
     looks_random,
 )
@@ -53,6 +56,7 @@ _DESCRIBES = re2.compile(
     rb"(?i)(?:^|[_.\-a-z])(?:names?|ids?|refs?|types?|kind|path|version|namespace|arn|ur[il]|description|status"
     rb"|provider|region|user|username|host|label|created|updated|_at|(?-i:[a-z]At))$"
 )
+_SECRET_DATA = frozenset(("data", "stringData"))
 MAX_JOIN = 64 * 1024
 _MIN_NUMBER = 4
 _BETWEEN = 16  # bytes at most from the end of a key to its value
@@ -158,7 +162,7 @@ def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
             continue
         kind = classify(name_of(leaf.name)) if leaf.name else NameClass.NONE
         if kind is NameClass.NONE and (
-            _DESCRIBES.search(leaf.name) or not _in_container(leaf.frame, contained)
+            _DESCRIBES.search(leaf.name) or not _in_container(data, leaf.frame, contained)
         ):
             continue
         value = text_of(data, leaf)
@@ -177,6 +181,8 @@ def _fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
     if kind is NameClass.PASSWORD:
         return can_be_password(value) and (not leaf.element or is_dense(value))
     if kind is NameClass.SECRET:
+        if is_card_code(leaf.name.decode("latin-1"), value):
+            return True
         return can_be_secret(_SCHEME.sub(b"", value)) and (not leaf.element or is_dense(value))
     if kind is NameClass.WEAK:
         return looks_random(value)
@@ -186,11 +192,13 @@ def _fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
 def _number_fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
     """A password or code as a number. `tokens` are counted, and have numbers."""
     if kind is NameClass.SECRET:
+        if len(value) < _MIN_NUMBER:
+            return is_card_code(leaf.name.decode("latin-1"), value)
         return value.isdigit() and not leaf.name.lower().endswith(b"tokens")
     return kind is NameClass.PASSWORD and count_digits(value) >= _MIN_NUMBER
 
 
-def _in_container(frame: Frame | None, known: dict[int, bool]) -> bool:
+def _in_container(data: bytes, frame: Frame | None, known: dict[int, bool]) -> bool:
     """Whether an object named like a store of secrets is around. Two levels are looked at: deeper ones are
     schemas more often than secrets.
     """
@@ -200,11 +208,18 @@ def _in_container(frame: Frame | None, known: dict[int, bool]) -> bool:
         answer = known.get(id(frame))
         if answer is None:
             name = name_of(frame.name)
-            answer = known[id(frame)] = CONTAINERS.search(name) is not None
+            answer = CONTAINERS.search(name) is not None
+            known[id(frame)] = answer = answer or (name in _SECRET_DATA and _is_secret(data, frame.parent))
         if answer:
             return True
         frame = frame.parent
     return False
+
+
+def _is_secret(data: bytes, frame: Frame | None) -> bool:
+    """Whether it is a Kubernetes object of the kind."""
+    leaves = frame.leaves if frame is not None else ()
+    return any(leaf.name == b"kind" and data[leaf.start : leaf.end] == b"Secret" for leaf in leaves)
 
 
 def _whole(scanner: Scanner, data: bytes, leaf: Leaf, value: bytes, kind: NameClass) -> Finding:
@@ -256,13 +271,32 @@ def _in_list(scanner: Scanner, data: bytes, frame: Frame) -> Iterator[Finding]:
         return
     texts = [text_of(data, leaf) for leaf in leaves]
     for index, (label, leaf) in enumerate(zip(texts, leaves[1:] if scanner.by_name else (), strict=False)):
-        if not label or len(label) > 80 or (label[:1] != b"-" and len(leaves) != 2):  # noqa: PLR2004
+        is_name = index % 2 == 0 and (len(leaves) == 2 or frame.name.lower().endswith(b"headers"))  # noqa: PLR2004
+        if not label or len(label) > 80 or (label[:1] != b"-" and not is_name):  # noqa: PLR2004
             continue
         kind = classify(label.lstrip(b"-").decode("latin-1"))
         value = texts[index + 1]
         if kind is not NameClass.NONE and value[:1] != b"-" and _fits(kind, value, leaf):
             yield Finding(leaf.start, leaf.end, "argument", kind.value, value)
+    if any(text[:1] == b"-" for text in texts):
+        yield from _of_command(scanner, leaves, texts)
     yield from joined(scanner, leaves, texts)
+
+
+def _of_command(scanner: Scanner, leaves: Sequence[Leaf], texts: Sequence[bytes]) -> Iterator[Finding]:
+    """Passwords among the arguments of a command that is known to take one: `["mysql", "-p…"]`."""
+    line = b" ".join(texts)
+    if len(line) > MAX_JOIN or not (hits := scanner.gate.hits(line)):
+        return
+    starts = list(accumulate((len(text) + 1 for text in texts[:-1]), initial=0))
+    for finding in scanner.detect(line, hits):
+        index = bisect_right(starts, finding.start) - 1
+        leaf, text, begin = leaves[index], texts[index], finding.start - starts[index]
+        if finding.detector == COMMAND and finding.end <= starts[index] + len(text):
+            is_plain = len(text) == leaf.end - leaf.start
+            start = leaf.start + begin if is_plain else leaf.start
+            end = start + finding.end - finding.start if is_plain else leaf.end
+            yield finding.moved(start, end)
 
 
 def joined(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import re2
 
-from addons.core.redact import events, jsonish, structure
+from addons.core.redact import columns, events, jsonish, structure
 from addons.core.redact.findings import Finding, Work, settle
 from addons.core.redact.gate import Hits
 from addons.core.redact.jsonish import Leaf, Tree
@@ -33,6 +33,11 @@ def read(scanner: Scanner, data: bytes, media: str, work: Work) -> tuple[Tree | 
     """Find secrets in `data`; with the tree, where it is one JSON document. `media`: in lower case. Raises
     `TooComplex`.
     """
+    found = (
+        list(columns.find(data)) if scanner.by_name and any(map(media.__contains__, columns.MEDIA)) else []
+    )
+    if found:
+        return None, settle([*found, *scanner.scan_text(data, work)], data)
     hits = scanner.gate.hits(data)
     if not hits and "event-stream" not in media:
         return None, []

@@ -46,6 +46,10 @@ LAYERS: dict[str, Callable[[str], str]] = {
     "base64 of gzip": lambda text: base64_of(gzip.compress(f"use {text} now".encode(), mtime=0)),
     "base64 of zlib": lambda text: base64_of(zlib.compress(f"use {text} now".encode())),
     "base64 of zstd": lambda text: base64_of(zstandard.compress(f"use {text} now".encode())),
+    "base64 of gzip of gzip": lambda text: base64_of(
+        gzip.compress(gzip.compress(text.encode(), mtime=0), mtime=0)
+    ),
+    "hex of gzip": lambda text: gzip.compress(text.encode(), mtime=0).hex(),
     "percent": lambda text: quote(text, safe=""),
     "percent all": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
     "hex": lambda text: text.encode().hex(),

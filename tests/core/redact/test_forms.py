@@ -5,9 +5,13 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import gzip
+import io
 import json
+import lzma
 import struct
+import zipfile
 import zlib
 from urllib.parse import quote
 
@@ -16,6 +20,7 @@ import pytest
 import zstandard
 
 from addons.core.body import decode_body, encode_body
+from addons.core.redact.findings import TooComplex
 from addons.core.redact.mask import MASK, Masker
 from addons.core.redact.scrubber import Scrubber
 from tests.core.redact.planted import GITHUB, KEY, PASSWORD, base64_of, field, form_data
@@ -66,6 +71,10 @@ DIRTY: dict[str, tuple[bytes | str, str | None, tuple[str, ...]]] = {
     "a copy in another part": (form_data(('name="password"', PASSWORD), ('name="note"', f"it was {PASSWORD}!")), PARTS, (PASSWORD,)),
     "a base64 part": (form_data(('name="f"\r\nContent-Transfer-Encoding: base64', LINES)), PARTS, tuple(LINES.split()[:2])),
     "a file's name": (form_data((f'name="f"; filename="{GITHUB}.txt"', "x")), PARTS, (GITHUB,)),
+    "a folded part": (form_data(('x=1;\r\n name="password"', PASSWORD)), PARTS, (PASSWORD,)),
+    "a part with an extended name": (form_data(("name*=utf-8''pass%77ord", PASSWORD)), PARTS, (PASSWORD,)),
+    "what stands after the parts": (form_data(('name="a"', "b")) + f"use {GITHUB}".encode(), PARTS, (GITHUB,)),
+    "what stands before the parts": (f"use {GITHUB}\r\n".encode() + form_data(('name="a"', "b")), PARTS, (GITHUB,)),
     "base64 on lines": (json.dumps({"d": LINES}), JSON, tuple(LINES.split()[:2])),
     "base64 of utf-16": (json.dumps({"m": f"powershell -enc {POWERSHELL}"}), JSON, (POWERSHELL[20:-8],)),
     "base64 of zlib": (json.dumps({"d": ZLIB}), JSON, (ZLIB[12:-8],)),
@@ -81,9 +90,13 @@ DIRTY: dict[str, tuple[bytes | str, str | None, tuple[str, ...]]] = {
     "MessagePack extension": (msgpack.packb({"x": msgpack.ExtType(5, f"use {GITHUB}".encode())}), MSGPACK, (GITHUB,)),
     "MessagePack of json": (msgpack.packb([{"body": PRETTY}]), MSGPACK, (PASSWORD,)),
     "MessagePack without a name": (msgpack.packb([[{"meta": {"password": PASSWORD}}]]), None, (PASSWORD,)),
+    "MessagePack in MessagePack": (msgpack.packb({"meta_struct": {"x": msgpack.packb({"password": PASSWORD})}}), MSGPACK, (PASSWORD,)),
+    "MessagePack that ends too early": (msgpack.packb({"password": PASSWORD, "b": [f"use {GITHUB}", 1]})[:-1], MSGPACK, (PASSWORD, GITHUB)),
+    "MessagePack cut in a string": (msgpack.packb({"password": PASSWORD, "b": f"use {GITHUB} now"})[:-2], MSGPACK, (PASSWORD, GITHUB)),
     "a series": (field(1, field(2, f"shop.{GITHUB}") + field(3, POINT) + field(4, f"token:{KEY}")), PROTOBUF, (GITHUB, KEY)),
     "a message of one string": (field(1, field(1, f"arg:{GITHUB}")), PROTOBUF, (GITHUB,)),
     "an entry of a map": (field(9, b"\x08\x01" + field(5, field(1, "db.password") + field(2, PASSWORD))), PROTOBUF, (PASSWORD,)),
+    "an entry of a map with its value first": (field(9, field(2, PASSWORD) + field(1, "db.password")), PROTOBUF, (PASSWORD,)),
     "an attribute of OpenTelemetry": (field(9, field(1, "password") + field(2, field(1, PASSWORD))), PROTOBUF, (PASSWORD,)),
     "arguments in protobuf": (field(4, "run") + field(4, "--password") + field(4, PASSWORD) + b"\x10\x01", PROTOBUF, (PASSWORD,)),
     "a coloured line in protobuf": (field(1, f"\x1b[31mpassword={PASSWORD}\x1b[0m") + b"\x10\x01", PROTOBUF, (PASSWORD,)),
@@ -162,6 +175,40 @@ def test_a_byte_too_many_hides_nothing_in_wide_text() -> None:
 def test_nuls_in_front_hide_nothing_in_other_text() -> None:
     done = SCRUBBER.scrub_body(f"a\0b\0 password={PASSWORD}".encode(), None)
     assert PASSWORD.encode() not in done.data
+
+
+def zipped(text: str) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.txt", text)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        zipped(f"use {GITHUB}"),
+        bz2.compress(GITHUB.encode()),
+        lzma.compress(GITHUB.encode()),
+        gzip.compress(GITHUB.encode() * 50)[:-9],
+        gzip.compress(GITHUB.encode()) + b"more",
+        gzip.compress(gzip.compress(gzip.compress(gzip.compress(GITHUB.encode())))),
+    ],
+    ids=["zip", "bzip2", "xz", "cut", "gone on", "too often"],
+)
+@pytest.mark.parametrize("around", ["body", "part", "field"])
+def test_a_file_that_is_not_read_to_its_end_is_no_message_to_store(file: bytes, around: str) -> None:
+    body = {"body": file, "part": form_data(('name="f"', file)), "field": field(3, file)}[around]
+    media = {"body": "application/octet-stream", "part": PARTS, "field": PROTOBUF}[around]
+    assert not SCRUBBER.is_clean(body, media)
+    with pytest.raises(TooComplex):
+        SCRUBBER.scrub_body(body, media)
+
+
+@pytest.mark.parametrize("text", ["BZh9 is how bzip2 begins", "PK", "H\x89llo", "x^2 + y^2", "x\x01"])
+def test_a_text_that_begins_like_a_file_stays(text: str) -> None:
+    data = text.encode("latin-1")
+    assert SCRUBBER.scrub_body(data, TEXT).data == data
 
 
 AGENT_HEADER = b"\x03\x02\x0c" + bytes(13)

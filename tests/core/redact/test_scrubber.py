@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.core.model import Json
+from addons.core.redact import packed
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.mask import Masker
 from addons.core.redact.scrubber import Scrubber
@@ -176,7 +177,11 @@ def test_any_json_survives(value: Json) -> None:
 )
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_of_any_type_neither_crash_nor_grow_masks(data: bytes, content_type: str | None) -> None:
-    done = SCRUBBER.scrub_body(data, content_type)
+    try:
+        done = SCRUBBER.scrub_body(data, content_type)
+    except TooComplex:
+        assert packed.may_be(data)  # Hypothesis knows what an archive begins with
+        return
     if not done.changed:
         assert done.data is data
 

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
+from addons.core.redact.detector_set import BUILT_IN
 from addons.core.redact.detectors import DETECTORS
 from addons.core.redact.mask import Masker
 from addons.core.redact.scrubber import Scrubbed, Scrubber
-from addons.core.redact.selection import detector_names, scanner_of
 
 MASKER = Masker(b"k" * 16)
 GITHUB = "ghp_" + "x7Kq2Zp9Lw4Vb1Tn6Rd8Mc3Jf5Hs0Gy2Wa4E"
@@ -38,7 +38,7 @@ BODIES = {
 
 def scrub(body: str, *names: str) -> Scrubbed:
     data, content_type = BODIES[body]
-    return Scrubber(MASKER, scanner=scanner_of(names)).scrub_body(data, content_type)
+    return Scrubber(MASKER, scanner=BUILT_IN.scanner(names)).scrub_body(data, content_type)
 
 
 @pytest.mark.parametrize("body", BODIES)
@@ -66,10 +66,10 @@ def test_the_named_detectors_find_what_is_theirs_and_the_rest_stays(
 
 
 def test_every_name_of_the_table_can_be_chosen_alone() -> None:
-    assert detector_names() == {"secrets", "pii", *(detector.id for detector in DETECTORS)}
+    assert BUILT_IN.names() == {"secrets", "pii", *(detector.id for detector in DETECTORS)}
     assert not {"secrets", "pii"} & {detector.id for detector in DETECTORS}
     for detector in DETECTORS:
-        scanner = scanner_of([detector.id])
+        scanner = BUILT_IN.scanner([detector.id])
         for example in detector.examples:
             text = example.encode("latin-1")
             assert scanner.gate.hits(text)
@@ -78,12 +78,12 @@ def test_every_name_of_the_table_can_be_chosen_alone() -> None:
 
 def test_an_unknown_name_is_an_error_and_so_is_none() -> None:
     with pytest.raises(ValueError, match="no detector is called passwords"):
-        scanner_of(["secrets", "passwords"])
+        BUILT_IN.scanner(["secrets", "passwords"])
     with pytest.raises(ValueError, match="no detector"):
-        scanner_of([])
+        BUILT_IN.scanner([])
 
 
 def test_what_names_the_same_detectors_is_one_scanner() -> None:
-    assert scanner_of(["secrets", "github-token"]) is scanner_of(["secrets"])
-    assert scanner_of(["pii", "email", "card"]) is scanner_of(["pii"])
-    assert scanner_of(["pii"]) is not scanner_of(["pii", "secrets"])
+    assert BUILT_IN.scanner(["secrets", "github-token"]) is BUILT_IN.scanner(["secrets"])
+    assert BUILT_IN.scanner(["pii", "email", "card"]) is BUILT_IN.scanner(["pii"])
+    assert BUILT_IN.scanner(["pii"]) is not BUILT_IN.scanner(["pii", "secrets"])
