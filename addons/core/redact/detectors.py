@@ -35,6 +35,7 @@ _SHARED: tuple[Detector, ...] = (
             _PEM.replace("RSA ", ""),
         ),
         ("-----BEGIN PUBLIC KEY-----\nabc", "the PRIVATE KEY is missing", "-----BEGIN CERTIFICATE-----\nMII"),
+        doubtful=False,
     ),
     shaped(
         "putty-key",
@@ -43,6 +44,7 @@ _SHARED: tuple[Detector, ...] = (
         (b"PuTTY-User-Key-File",),
         ("PuTTY-User-Key-File-3: ssh-rsa\nPrivate-Lines: 1\n" + fill(64) + "\nPrivate-MAC: " + hex_(64),),
         ("PuTTY-User-Key-File is a format",),
+        doubtful=False,
     ),
     shaped(
         "jwt",

@@ -29,11 +29,13 @@ _DELTA_NAME = re2.compile(rb'"(?:%b)"' % b"|".join(sorted(DELTAS)), options=_LAT
 _SHORT_DELTA = 256  # a longer text is most likely one of its own
 
 
-def read(scanner: Scanner, data: bytes, media: str, work: Work) -> tuple[Tree | None, list[Finding]]:
-    """Find secrets in `data`; with the tree, where it is one JSON document. `media`: in lower case. Raises
-    `TooComplex`.
+def read(
+    scanner: Scanner, data: bytes, media: str, work: Work, hits: Hits | None = None
+) -> tuple[Tree | None, list[Finding]]:
+    """Find secrets in `data`; with the tree, where it is one JSON document. `media`: in lower case. `hits`:
+    what the gate saw, if it was asked already. Raises `TooComplex`.
     """
-    hits = scanner.gate.hits(data)
+    hits = scanner.gate.hits(data) if hits is None else hits
     if not hits and "event-stream" not in media:
         return None, []
     start = len(_BYTE_ORDER_MARK) if data.startswith(_BYTE_ORDER_MARK) else 0
