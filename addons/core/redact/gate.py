@@ -2,8 +2,9 @@
 
 Two automata share the work. What begins with fixed pieces (tokens, names) is Hyperscan's. What has none (runs
 of base64 and hexadecimal, numbers that states give) is one automaton of RE2's, which takes hardly longer for
-all such forms than for one, where Hyperscan would run one more for each. Compiling for Hyperscan takes a quarter of a second and more, so a gate begins with RE2 for everything, several times slower
-over varied text, and has the rest made or fetched once it was asked to read as much as that is worth.
+all such forms than for one, where Hyperscan would run one more for each. Compiling for Hyperscan takes a
+quarter of a second and more, so a gate begins with RE2 for everything, several times slower over varied text,
+and has the rest made or fetched once it was asked to read as much as that is worth.
 """
 
 from __future__ import annotations
@@ -205,8 +206,8 @@ class Gate:
         return self._database
 
     def _scan(self, database: hyperscan.Database, text: bytes, names: list[int], places: Places) -> bool:
-        """Add what the database finds; False when they are too many to be told apart. A scratch serves one scan
-        at a time, so each takes one of its own.
+        """Add what the database finds; False where that is too much to be told apart. A scratch serves one
+        scan at a time, so each takes one of its own.
         """
         form_of, names_id = self._form_of, self._names_id
         most = _most(text)
