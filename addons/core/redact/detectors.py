@@ -85,7 +85,7 @@ _SHARED: tuple[Detector, ...] = (
     shaped(
         "cookie",
         r"(?i:\b(?:set-)?cookie['\"]?: ?['\"]?)([!#$%&'*+\-.^_`|~0-9A-Za-z]+=[^\r\n\"']{6,})",
-        r"(?i:cookie['\"]?: ?['\"]?[A-Za-z0-9_.\-]+=)",
+        r"(?i:cookie['\"]?: ?['\"]?)[!#$%&'*+\-.^_`|~0-9A-Za-z]+=",
         (b"ookie", b"OOKIE"),
         ("< Set-Cookie: sid=" + fill(20) + "; Path=/", "Cookie: a=1; dogweb=" + fill(40)),
         ("the cookie was set; cookies=3", "Cookie: none"),

@@ -18,7 +18,7 @@ from addons.core.redact.gate import RUN, Places
 
 _BEFORE = 160  # bytes: longer than any token that the gate knows by its end
 _AFTER = 200  # past the end of the run of characters that a token may be of
-_SPACED = 48  # the same of a number in groups
+_NEAR = 48  # past it as well: of what is in groups, or goes on after a sign
 _MAX_RUN = 1 << 16
 _TRIES = 8
 _RUN = re.compile(rb"[A-Za-z0-9+/_\-=.:~|@$,]*+")
@@ -72,7 +72,7 @@ class Doubts:
         """Whether the detector may find something around `end`, where a run of characters ends at `stop`."""
         start, after = max(0, end - _BEFORE), min(len(text), stop + _AFTER)
         detector = self._detectors[index]
-        if _ENCODING.search(text, start, stop + (_SPACED if detector.pii else 1)) is not None:
+        if _ENCODING.search(text, start, stop + _NEAR) is not None:
             return True
         is_joined = not (detector.group or detector.pii)
         if is_joined and not _is_whole(text, start, end, stop):

@@ -19,7 +19,7 @@ from typing import Protocol
 import hyperscan
 import re2
 
-from addons.core.redact import announced, layers
+from addons.core.redact import announced, layers, punctuation
 from addons.core.redact.hyperscan_patterns import translated
 
 _WORTH_COMPILING = 1 << 20  # bytes read
@@ -34,6 +34,7 @@ _ESCAPED = (
 _ENCODED_URL = r"%3[aA]%2[fF]%2[fF][^\s\"'<>]{1,160}%40"
 _RUNS = (layers.BASE64_TEXT, layers.HEX_TEXT)
 _CHUNK = 1 << 15  # bytes in which a form without fixed pieces is looked for at once
+_DECODED = 2  # times over that punctuation is decoded
 _LAP = 256  # more than such a form is long
 
 
@@ -113,8 +114,8 @@ class Gate:
     """
 
     __slots__ = (
-        *("_asked", "_classes", "_database", "_fast", "_form_of", "_left", "_name", "_names_id"),
-        *("_read", "_scratches", "_sift", "_slow_forms", "_whole"),
+        *("_asked", "_classes", "_database", "_escaped", "_escaped_id", "_fast", "_form_of", "_left"),
+        *("_name", "_names_id", "_read", "_scratches", "_sift", "_slow_forms", "_whole"),
     )
 
     def __init__(
@@ -145,6 +146,9 @@ class Gate:
         self._names_id = len(fast) if by_name else -1
         names = [announced.NAME] if by_name else []
         self._fast += [text for name in names if (text := translated(name)) is not None]
+        self._escaped_id = len(self._fast)
+        self._fast.append(punctuation.ESCAPED)
+        self._escaped = _Lazily([punctuation.ESCAPED])
         classes = sorted(of_classes)
         self._classes = _Classes([*_RUNS, *(forms[index] for index in classes)], [RUN] * len(_RUNS) + classes)
         self._left = _Lazily(left) if left else None
@@ -160,13 +164,20 @@ class Gate:
 
     def hits(self, text: bytes) -> Hits:
         """Find all places. Of places that overlap some may be left out while no database is at hand."""
+        return self._hits(text, _DECODED)
+
+    def _hits(self, text: bytes, depth: int) -> Hits:
         database = self._database or self._obtained(len(text))
         if database is None:
             ends = self._whole.ends(text, _most(text))
-            return EVERYWHERE if ends is None else Hits(ends)
+            escaped = self._escaped.ends(text, _most(text))
+            if ends is None or escaped is None:
+                return EVERYWHERE
+            return Hits(sorted({*ends, *self._under(text, escaped, depth).ends}))
         names: list[int] = []
         places: Places = []
-        if not self._scan(database, text, names, places):
+        escapes: list[int] = []
+        if not self._scan(database, text, (names, escapes, places)):
             return EVERYWHERE
         places += self._classes.places(text)
         if len(places) > _most(text):
@@ -177,12 +188,26 @@ class Gate:
         left = self._left.ends(text, _most(text)) if self._left is not None else ends[:0]
         if left is None:
             return EVERYWHERE
-        if not (places or ends or left):
+        under = self._under(text, escapes, depth) if escapes else _NOWHERE
+        if under.everywhere:
+            return EVERYWHERE
+        if not (places or ends or left or under.ends):
             return _NOWHERE
         ends += left
+        ends += under.ends
         ends += [end for _, end in places]
         ends.sort()
-        return Hits(ends, self._slow_forms.union(form for form, _ in places))
+        if under.ends and under.forms is None:
+            return Hits(ends)
+        return Hits(ends, self._slow_forms.union((form for form, _ in places), under.forms or ()))
+
+    def _under(self, text: bytes, escapes: list[int], depth: int) -> Hits:
+        """What shows where the punctuation that ends at `escapes` is decoded."""
+        if not escapes or not depth:
+            return _NOWHERE
+        decoded = punctuation.Decoded(text, escapes)
+        hits = self._hits(decoded.text, depth - 1)
+        return hits if hits.everywhere else Hits(decoded.sources(hits.ends), hits.forms)
 
     def compile(self) -> hyperscan.Database:
         """Make the database, in a quarter of a second for the built-in detectors; any thread may. Raises
@@ -205,17 +230,23 @@ class Gate:
             self._database = _source[0].made(self._name, self.compile)
         return self._database
 
-    def _scan(self, database: hyperscan.Database, text: bytes, names: list[int], places: Places) -> bool:
-        """Add what the database finds; False where that is too much to be told apart. A scratch serves one
-        scan at a time, so each takes one of its own.
+    def _scan(
+        self, database: hyperscan.Database, text: bytes, into: tuple[list[int], list[int], Places]
+    ) -> bool:
+        """Add to `into` the names, the escapes and the rest that the database finds; False where that is too
+        much to be told apart. A scratch serves one scan at a time, so each takes one of its own.
         """
-        form_of, names_id = self._form_of, self._names_id
+        form_of, names_id, escaped_id = self._form_of, self._names_id, self._escaped_id
+        names, escapes, places = into
         most = _most(text)
 
         def found(pattern: int, _start: int, end: int, _flags: int, _context: object) -> bool:
             if pattern == names_id:
                 names.append(end)
                 return len(names) > most
+            if pattern == escaped_id:
+                escapes.append(end)
+                return len(escapes) > most
             places.append((form_of[pattern], end))
             return len(places) > most
 
