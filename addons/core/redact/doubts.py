@@ -21,6 +21,10 @@ _AFTER = 200  # past the end of the run of characters that a token may be of
 _NEAR = 48  # past it as well: of what is in groups, or goes on after a sign
 _MAX_RUN = 1 << 16
 _TRIES = 8
+# In bytes that the gate reads in the time: what is spent on a text is a part of what the gate takes for it.
+_COST_OF_RUN = 4000
+_COST_OF_TOKEN = 1000
+_LEAST = 20_000
 _RUN = re.compile(rb"[A-Za-z0-9+/_\-=.:~|@$,]*+")
 _ENCODING = re.compile(rb"[\\%&\x1b]")
 _QUOTE = b'"'
@@ -41,10 +45,10 @@ class Doubts:
 
     def remaining(self, text: bytes, places: Places, holds: Callable[[bytes], object]) -> Places:
         """Those of `places`, pairs of a detector's index or `RUN` and an offset after it, where something may
-        be. `holds`: whether a decoded text may hold something. Reads no more than a part of `text` for all of
-        them together.
+        be. `holds`: whether a decoded text may hold something. Takes no longer than a part of the gate's own
+        time.
         """
-        left = 4096 + len(text) // 4
+        left = _LEAST + len(text) // 4
         out: Places = []
         seen = -1  # where the last run ended that holds nothing
         for index, end in places:
@@ -52,7 +56,7 @@ class Doubts:
                 if end <= seen:
                     continue
                 start, stop = _run_around(text, end)
-                left -= stop - start
+                left -= stop - start + _COST_OF_RUN
                 if _may_hold(text, start, stop, holds):
                     out.append((index, end))
                 else:
@@ -63,7 +67,7 @@ class Doubts:
                 continue
             run = _RUN.match(text, end, end + _MAX_RUN)
             stop = run.end() if run is not None else end
-            left -= _BEFORE + _AFTER + stop - end
+            left -= stop - end + _COST_OF_TOKEN
             if stop - end == _MAX_RUN or self._may_be(index, text, end, stop):
                 out.append((index, end))
         return out

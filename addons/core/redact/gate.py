@@ -205,6 +205,8 @@ class Gate:
         """What shows where the punctuation that ends at `escapes` is decoded."""
         if not escapes or not depth:
             return _NOWHERE
+        if len(escapes) > _most(text):
+            return EVERYWHERE if self._hits(punctuation.decoded(text), depth - 1) else _NOWHERE
         decoded = punctuation.Decoded(text, escapes)
         hits = self._hits(decoded.text, depth - 1)
         return hits if hits.everywhere else Hits(decoded.sources(hits.ends), hits.forms)
@@ -245,8 +247,9 @@ class Gate:
                 names.append(end)
                 return len(names) > most
             if pattern == escaped_id:
-                escapes.append(end)
-                return len(escapes) > most
+                if len(escapes) <= most:
+                    escapes.append(end)
+                return False
             places.append((form_of[pattern], end))
             return len(places) > most
 

@@ -35,7 +35,7 @@ class Decoded:
             else:
                 spans.append((start, stop))
                 self._ends.append([end])
-        pieces = [_ENCODED.sub(_decoded, text[start:stop]) for start, stop in spans]
+        pieces = [decoded(text[start:stop]) for start, stop in spans]
         self._starts = [0]
         for piece in pieces:
             self._starts.append(self._starts[-1] + len(piece) + 1)
@@ -45,6 +45,11 @@ class Decoded:
         """The `ends` that were read where any of `places`, offsets in the decoded text, is."""
         seen = {bisect_right(self._starts, place - 1) - 1 for place in places}
         return [end for index in seen if index < len(self._ends) for end in self._ends[index]]
+
+
+def decoded(text: bytes) -> bytes:
+    """Give `text` with its escapes undone once."""
+    return _ENCODED.sub(_decoded, text)
 
 
 def _decoded(match: re.Match[bytes]) -> bytes:
