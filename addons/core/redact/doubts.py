@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 import re2
 
@@ -51,7 +52,7 @@ class Doubts:
         left = _LEAST + len(text) // 4
         out: Places = []
         seen = -1  # where the last run ended that holds nothing
-        for index, end in places:
+        for index, end in sorted(places, key=itemgetter(1)):
             if index == RUN and left > 0:
                 if end <= seen:
                     continue

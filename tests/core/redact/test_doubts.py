@@ -61,5 +61,12 @@ def test_what_may_be_more_does(gate: Gate, text: str) -> None:
     assert gate.hits(text.encode())
 
 
+def test_a_run_of_chance_behind_one_that_holds_something_changes_nothing(gate: Gate) -> None:
+    run = f"key is {AKIA}".encode().hex()
+    chance = base64.b64encode(b"nothing is to be seen in here").decode()
+    assert not gate.hits(chance.encode())
+    assert gate.hits(f"{run} {chance}".encode())
+
+
 def test_as_much_is_doubted_as_a_part_of_the_text(gate: Gate) -> None:
     assert gate.hits(b"/eyJhbGciOi" * 4000)
