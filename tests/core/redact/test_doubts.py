@@ -62,10 +62,10 @@ def test_what_may_be_more_does(gate: Gate, text: str) -> None:
 
 
 def test_a_run_of_chance_behind_one_that_holds_something_changes_nothing(gate: Gate) -> None:
-    run = f"key is {AKIA}".encode().hex().upper()
-    chance = base64.b64encode(b"nothing is to be seen in here").decode()
-    assert not gate.hits(chance.encode())
-    assert gate.hits(f"{run} {chance}".encode())
+    runs = [f"key is {AKIA}".encode().hex().upper(), base64.b64encode(f"key is {AKIA}".encode()).decode()]
+    for chance in (f"{hex_(20)}3A4B5C6D7E2F3A4B5C6D7E2F", base64.b64encode(b"nothing is seen here").decode()):
+        assert not gate.hits(chance.encode())
+        assert all(gate.hits(f"{run} {chance}".encode()) for run in runs)
 
 
 def test_as_much_is_doubted_as_a_part_of_the_text(gate: Gate) -> None:
