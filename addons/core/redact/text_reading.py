@@ -45,7 +45,7 @@ def read(
         start = prefix.end()
     first = data[start : start + 64].lstrip()[:1] or data[start:].lstrip()[:1]
     if first in _JSON_STARTS or ("json" in media and first in _NUMBER_STARTS):
-        apart = _in_islands(scanner, data, start, hits, work)
+        apart = _in_islands(scanner, data, start, hits, work) if hits else None
         if apart is not None:
             return apart
         tree = jsonish.read(data, start, skipped=clean_elements(data, start, hits))
