@@ -77,15 +77,10 @@ class Ways:
 
 
 def both_ways() -> Ways:
-    ways = Ways(_scrubber(), _scrubber())
-    ways.thorough._scanner.gate = _Open()  # type: ignore[assignment] # all of a gate that is asked for
-    return ways
-
-
-def _scrubber() -> Scrubber:
-    scanner = Scanner(DETECTORS, by_name=True)
-    scanner.gate._database = scanner.gate.compile()
-    return Scrubber(Masker(b"k" * 32), scanner=scanner)
+    quick, thorough = (Scanner(DETECTORS, by_name=True) for _ in range(2))
+    quick.gate._database = quick.gate.compile()
+    thorough.gate = _Open()  # type: ignore[assignment] # all of a gate that is asked for
+    return Ways(*(Scrubber(Masker(b"k" * 32), scanner=scanner) for scanner in (quick, thorough)))
 
 
 def _body(
