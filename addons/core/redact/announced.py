@@ -6,6 +6,7 @@ each before it lets a text through.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from addons.core.redact.names import CONTAINERS, NameClass, classify
@@ -43,6 +44,7 @@ _NAME_BYTES = bytes((*range(48, 58), *range(65, 91), *range(97, 123), *b"_.-"))
 _ALONE = frozenset((b"key", b"sig", b"jwt"))  # `<x key="…" value="…">`, and parameters of URLs
 _ESCAPING = frozenset((b"%", b"\\", b"&", b"#"))  # what follows may be a quote: `%22`
 _QUOTE = 0x22
+_AFTER_KEY = b'":'
 _EQUALS = 0x3D
 LABELS = frozenset(
     (
@@ -60,6 +62,19 @@ LABELS = frozenset(
     ),
 )
 """Keys whose value names what stands beside them: `{"name": "password", "value": …}`."""
+
+
+def telling(text: bytes, ends: Sequence[int]) -> list[int]:
+    """Those of `ends`, where matches of `NAME` end, whose name may announce something."""
+    out: list[int] = []
+    for end in ends:
+        if text[end - 2 : end] == _AFTER_KEY:  # most of them by far, and most are idle
+            opening = text.rfind(b'"', max(0, end - _MAX_NAME), end - 2)
+            if opening >= 0 and announces_nothing(text[opening + 1 : end - 2]):
+                continue
+        if not is_idle(text, end):
+            out.append(end)
+    return out
 
 
 def is_idle(text: bytes, end: int) -> bool:

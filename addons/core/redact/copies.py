@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import hyperscan
 
-from addons.core.redact import jsonish
 from addons.core.redact.findings import Finding, TooComplex
 from addons.core.redact.jsonish import Tree
+from addons.core.redact.quotes import Quotes
 
 _MIN_LENGTH = 8
 _SURE_LENGTH = 16
@@ -103,9 +103,7 @@ def _stands_alone(data: bytes, start: int, end: int, value: bytes) -> bool:
 
 
 class _Strings:
-    """Whether a place is inside a string, those of spans that were passed over included: such a span is read
-    when it is asked for.
-    """
+    """Whether a place is inside a string, those of spans that were passed over included."""
 
     def __init__(self, data: bytes, tree: Tree) -> None:
         self._data = data
@@ -113,18 +111,16 @@ class _Strings:
         self._starts = [leaf.start for leaf in tree.leaves]
         self._skipped = tree.skipped
         self._skipped_at = [start for start, _ in tree.skipped]
-        self._read: dict[int, _Strings | None] = {}
+        self._read: dict[int, Quotes] = {}
 
     def hold(self, start: int, end: int) -> bool:
         index = bisect_right(self._skipped_at, start) - 1
         if index >= 0 and start < self._skipped[index][1]:
-            within = self._of_skipped(index)
-            return within is None or within.hold(start, end)
+            return self._of_skipped(index).hold(start, end)
         index = bisect_right(self._starts, start) - 1
         return index >= 0 and self._leaves[index].quoted and end <= self._leaves[index].end
 
-    def _of_skipped(self, index: int) -> _Strings | None:
+    def _of_skipped(self, index: int) -> Quotes:
         if index not in self._read:
-            tree = jsonish.read(self._data, *self._skipped[index])
-            self._read[index] = None if tree is None else _Strings(self._data, tree)
+            self._read[index] = Quotes(self._data, self._skipped[index][0])
         return self._read[index]

@@ -33,6 +33,10 @@ class Detector:
     `examples` must be found, `counterexamples` must not. `structural` detectors rely on what surrounds a
     value and are not tried on joined pieces of a list. `beside`: the pattern rests on a name in front of the
     value, so that in JSON it is tried on `"key": "value"` too.
+
+    `doubt`: a pattern, with the secret in `group`, that stands around each place of the gate with anything to
+    find, so that a place without is passed over (see `doubts`); empty where no such is known. `of_classes`:
+    `gate` has no fixed pieces, for which Hyperscan would need an automaton of its own.
     """
 
     id: str
@@ -48,6 +52,8 @@ class Detector:
     structural: bool = False
     any_case: bool = False
     beside: bool = False
+    doubt: str = ""
+    of_classes: bool = False
 
 
 def compiled(pattern: str) -> re2._Regexp:

@@ -35,6 +35,7 @@ _SHARED: tuple[Detector, ...] = (
             _PEM.replace("RSA ", ""),
         ),
         ("-----BEGIN PUBLIC KEY-----\nabc", "the PRIVATE KEY is missing", "-----BEGIN CERTIFICATE-----\nMII"),
+        doubtful=False,
     ),
     shaped(
         "putty-key",
@@ -43,6 +44,7 @@ _SHARED: tuple[Detector, ...] = (
         (b"PuTTY-User-Key-File",),
         ("PuTTY-User-Key-File-3: ssh-rsa\nPrivate-Lines: 1\n" + fill(64) + "\nPrivate-MAC: " + hex_(64),),
         ("PuTTY-User-Key-File is a format",),
+        doubtful=False,
     ),
     shaped(
         "jwt",
@@ -83,7 +85,7 @@ _SHARED: tuple[Detector, ...] = (
     shaped(
         "cookie",
         r"(?i:\b(?:set-)?cookie['\"]?: ?['\"]?)([!#$%&'*+\-.^_`|~0-9A-Za-z]+=[^\r\n\"']{6,})",
-        r"(?i:cookie['\"]?: ?['\"]?[A-Za-z0-9_.\-]+=)",
+        r"(?i:cookie['\"]?: ?['\"]?)[!#$%&'*+\-.^_`|~0-9A-Za-z]+=",
         (b"ookie", b"OOKIE"),
         ("< Set-Cookie: sid=" + fill(20) + "; Path=/", "Cookie: a=1; dogweb=" + fill(40)),
         ("the cookie was set; cookies=3", "Cookie: none"),

@@ -1,16 +1,17 @@
 """Decides whether a text is looked at, and where: all patterns at once, at the speed of memory or nearly.
 
-Two automata share the work. What begins with fixed pieces (tokens, names) is Hyperscan's; runs of base64 and
-hexadecimal, which have none, and what Hyperscan can't express are one small automaton of RE2's. Compiling for
-Hyperscan takes a quarter of a second and more, so a gate begins with RE2 for everything, several times slower
-over varied text, and has the rest made or fetched once it was asked to read as much as that is worth.
+Two automata share the work. What begins with fixed pieces (tokens, names) is Hyperscan's. What has none (runs
+of base64 and hexadecimal, numbers that states give) is one automaton of RE2's, which takes hardly longer for
+all such forms than for one, where Hyperscan would run one more for each. Compiling for Hyperscan takes a
+quarter of a second and more, so a gate begins with RE2 for everything, several times slower over varied text,
+and has the rest made or fetched once it was asked to read as much as that is worth.
 """
 
 from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -18,11 +19,11 @@ from typing import Protocol
 import hyperscan
 import re2
 
-from addons.core.redact import announced, layers
+from addons.core.redact import announced, layers, punctuation
 from addons.core.redact.hyperscan_patterns import translated
 
 _WORTH_COMPILING = 1 << 20  # bytes read
-_FORMAT = b"1"  # of how patterns are compiled
+_FORMAT = b"2"  # of how patterns are compiled
 # Plain letters and digits have no business being escaped: whoever does it hides something.
 _ESCAPED = (
     r"%(?:25|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|2[dD]|5[fF])"
@@ -32,6 +33,9 @@ _ESCAPED = (
 # An address that may hold a password, as a parameter of another.
 _ENCODED_URL = r"%3[aA]%2[fF]%2[fF][^\s\"'<>]{1,160}%40"
 _RUNS = (layers.BASE64_TEXT, layers.HEX_TEXT)
+_CHUNK = 1 << 15  # bytes in which a form without fixed pieces is looked for at once
+_DECODED = 2  # times over that punctuation is decoded
+_LAP = 256  # more than such a form is long
 
 
 class Databases(Protocol):
@@ -81,7 +85,7 @@ class Hits:
     """
 
     ends: list[int]
-    forms: set[int] | None = None
+    forms: frozenset[int] | None = None
     everywhere: bool = False
 
     def __bool__(self) -> bool:
@@ -96,31 +100,60 @@ EVERYWHERE = Hits([], everywhere=True)
 _NOWHERE = Hits([])
 
 
+type Places = list[tuple[int, int]]
+type Sift = Callable[[bytes, Places, Callable[[bytes], object]], Places]
+RUN = -2
+"""In place of a form's index: a run of base64 or hexadecimal."""
+
+
 class Gate:
     """Finds where any of `forms` (RE2 syntax over Latin-1), an encoding that hides something, and with
-    `by_name` the name of a secret stands in a text. Holds no message; one serves many threads.
+    `by_name` the name of a secret stands in a text. `of_classes`: indices of the forms without fixed pieces.
+    `sift` gives those of some places that are worth a look: pairs of a form's index (-1: of none; `RUN`) and
+    an offset. Holds no message; one serves many threads.
     """
 
     __slots__ = (
-        *("_asked", "_database", "_fast", "_form_of", "_left", "_name", "_names_id"),
-        *("_read", "_runs", "_scratches", "_slow_forms", "_whole"),
+        *("_asked", "_classes", "_database", "_escaped", "_escaped_id", "_fast", "_form_of", "_left"),
+        *("_name", "_names_id", "_read", "_scratches", "_sift", "_slow_forms", "_whole"),
     )
 
-    def __init__(self, forms: Sequence[str], *, by_name: bool) -> None:
+    def __init__(
+        self,
+        forms: Sequence[str],
+        *,
+        by_name: bool,
+        of_classes: Collection[int] = (),
+        sift: Sift | None = None,
+    ) -> None:
         encoded = (_ESCAPED, _ENCODED_URL)
         others = (*encoded, *announced.OTHERS) if by_name else encoded
-        spelled = [translated(pattern) for pattern in (*forms, *others)]
+        spelled = [
+            None if index in of_classes else translated(pattern)
+            for index, pattern in enumerate((*forms, *others))
+        ]
         fast = [(index, text) for index, text in enumerate(spelled) if text is not None]
-        left = [pattern for pattern, text in zip((*forms, *others), spelled, strict=True) if text is None]
+        left = [
+            pattern
+            for index, pattern in enumerate((*forms, *others))
+            if spelled[index] is None and index not in of_classes
+        ]
         self._form_of = [index if index < len(forms) else -1 for index, _ in fast]
-        self._slow_forms = frozenset(index for index in range(len(forms)) if spelled[index] is None)
+        self._slow_forms = frozenset(
+            index for index in range(len(forms)) if spelled[index] is None and index not in of_classes
+        )
         self._fast = [text for _, text in fast]
         self._names_id = len(fast) if by_name else -1
         names = [announced.NAME] if by_name else []
         self._fast += [text for name in names if (text := translated(name)) is not None]
-        self._runs = _Lazily(_RUNS)
+        self._escaped_id = len(self._fast)
+        self._fast.append(punctuation.ESCAPED)
+        self._escaped = _Lazily([punctuation.ESCAPED])
+        classes = sorted(of_classes)
+        self._classes = _Classes([*_RUNS, *(forms[index] for index in classes)], [RUN] * len(_RUNS) + classes)
         self._left = _Lazily(left) if left else None
         self._whole = _Lazily([*forms, *others, *names, *_RUNS])
+        self._sift = sift
         self._name = hashlib.sha256(
             b"\0".join((_FORMAT, *(text.encode() for text in self._fast)))
         ).hexdigest()
@@ -131,24 +164,52 @@ class Gate:
 
     def hits(self, text: bytes) -> Hits:
         """Find all places. Of places that overlap some may be left out while no database is at hand."""
+        return self._hits(text, _DECODED)
+
+    def _hits(self, text: bytes, depth: int) -> Hits:
         database = self._database or self._obtained(len(text))
         if database is None:
             ends = self._whole.ends(text, _most(text))
-            return EVERYWHERE if ends is None else Hits(ends)
-        gathered = _Gathered(self._names_id, text)
-        if self._scan(database, text, gathered):
-            return EVERYWHERE
-        ends = gathered.ends
-        for with_re2 in (self._runs if self._runs.found(text) else None, self._left):
-            more = with_re2.ends(text, _most(text)) if with_re2 is not None else []
-            if more is None:
+            escaped = self._escaped.ends(text, _most(text))
+            if ends is None or escaped is None:
                 return EVERYWHERE
-            ends += more
-        if not ends:
+            return Hits(sorted({*ends, *self._under(text, escaped, depth).ends}))
+        names: list[int] = []
+        places: Places = []
+        escapes: list[int] = []
+        if not self._scan(database, text, (names, escapes, places)):
+            return EVERYWHERE
+        places += self._classes.places(text)
+        if len(places) > _most(text):
+            return EVERYWHERE
+        if places and self._sift is not None:
+            places = self._sift(text, places, self.hits)
+        ends = announced.telling(text, names) if names else []
+        left = self._left.ends(text, _most(text)) if self._left is not None else ends[:0]
+        if left is None:
+            return EVERYWHERE
+        under = self._under(text, escapes, depth) if escapes else _NOWHERE
+        if under.everywhere:
+            return EVERYWHERE
+        if not (places or ends or left or under.ends):
             return _NOWHERE
+        ends += left
+        ends += under.ends
+        ends += [end for _, end in places]
         ends.sort()
-        forms = {self._form_of[pattern] for pattern in gathered.patterns}
-        return Hits(ends, forms | self._slow_forms)
+        if under.ends and under.forms is None:
+            return Hits(ends)
+        return Hits(ends, self._slow_forms.union((form for form, _ in places), under.forms or ()))
+
+    def _under(self, text: bytes, escapes: list[int], depth: int) -> Hits:
+        """What shows where the punctuation that ends at `escapes` is decoded."""
+        if not escapes or not depth:
+            return _NOWHERE
+        if len(escapes) > _most(text):
+            return EVERYWHERE if self._hits(punctuation.decoded(text), depth - 1) else _NOWHERE
+        decoded = punctuation.Decoded(text, escapes)
+        hits = self._hits(decoded.text, depth - 1)
+        return hits if hits.everywhere else Hits(decoded.sources(hits.ends), hits.forms)
 
     def compile(self) -> hyperscan.Database:
         """Make the database, in a quarter of a second for the built-in detectors; any thread may. Raises
@@ -171,19 +232,38 @@ class Gate:
             self._database = _source[0].made(self._name, self.compile)
         return self._database
 
-    def _scan(self, database: hyperscan.Database, text: bytes, gathered: _Gathered) -> bool:
-        """Whether `gathered` ended it. A scratch serves one scan at a time, so each takes one of its own."""
+    def _scan(
+        self, database: hyperscan.Database, text: bytes, into: tuple[list[int], list[int], Places]
+    ) -> bool:
+        """Add to `into` the names, the escapes and the rest that the database finds; False where that is too
+        much to be told apart. A scratch serves one scan at a time, so each takes one of its own.
+        """
+        form_of, names_id, escaped_id = self._form_of, self._names_id, self._escaped_id
+        names, escapes, places = into
+        most = _most(text)
+
+        def found(pattern: int, _start: int, end: int, _flags: int, _context: object) -> bool:
+            if pattern == names_id:
+                names.append(end)
+                return len(names) > most
+            if pattern == escaped_id:
+                if len(escapes) <= most:
+                    escapes.append(end)
+                return False
+            places.append((form_of[pattern], end))
+            return len(places) > most
+
         try:
             scratch = self._scratches.pop()
         except IndexError:
             scratch = hyperscan.Scratch(database)
         try:
-            database.scan(text, match_event_handler=gathered, scratch=scratch)
+            database.scan(text, match_event_handler=found, scratch=scratch)
         except hyperscan.ScanTerminated:
-            return True
+            return False
         finally:
             self._scratches.append(scratch)
-        return False
+        return True
 
 
 def _most(text: bytes) -> int:
@@ -191,49 +271,65 @@ def _most(text: bytes) -> int:
     return 4096 + len(text) // 16
 
 
-class _Gathered:
-    """Takes the matches of one scan; ends it when there are too many to be worth telling apart."""
+class _Classes:
+    """Forms without fixed pieces, by the ids they are given here. One automaton tells which of them are in a
+    text; where, each for itself.
+    """
 
-    __slots__ = ("_left", "_names_id", "_text", "ends", "patterns")
+    __slots__ = ("_any", "_each", "_ids", "_patterns")
 
-    def __init__(self, names_id: int, text: bytes) -> None:
-        self._names_id = names_id
-        self._text = text
-        self._left = _most(text)
-        self.ends: list[int] = []
-        self.patterns: set[int] = set()
+    def __init__(self, patterns: Sequence[str], ids: Sequence[int]) -> None:
+        self._patterns = tuple(patterns)
+        self._ids = tuple(ids)
+        self._any: re2.Set | None = None
+        self._each: dict[int, re2._Regexp] = {}
 
-    def __call__(self, pattern: int, _start: int, end: int, _flags: int, _context: object) -> bool:
-        self._left -= 1
-        if pattern != self._names_id:
-            self.patterns.add(pattern)
-            self.ends.append(end)
-        elif not announced.is_idle(self._text, end):
-            self.ends.append(end)
-        return self._left < 0
+    def places(self, text: bytes) -> Places:
+        """Where they match: pairs of an id and an offset, of some more than are told apart at most."""
+        any_of = self._any or self._made()
+        if len(text) <= _CHUNK:
+            matched = any_of.Match(text)
+            return self._in_chunk(matched, text, 0) if matched else []
+        out: Places = []
+        for place in range(0, len(text), _CHUNK):
+            start = max(0, place - _LAP)
+            chunk = text[start : place + _CHUNK]
+            if matched := any_of.Match(chunk):
+                out += self._in_chunk(matched, chunk, start)
+                if len(out) > _most(text):
+                    break
+        return out
+
+    def _made(self) -> re2.Set:
+        made = re2.Set.SearchSet(_options())
+        for pattern in self._patterns:
+            made.Add(pattern.encode("latin-1"))
+        made.Compile()
+        self._any = made
+        return made
+
+    def _in_chunk(self, matched: Sequence[int], chunk: bytes, start: int) -> Places:
+        out: Places = []
+        for index in matched:
+            pattern = self._each.get(index)
+            if pattern is None:
+                pattern = self._each[index] = alternation([self._patterns[index]])
+            position = 0
+            # One may begin with the boundary that another ended in.
+            while (match := pattern.search(chunk, position)) is not None:
+                out.append((self._ids[index], start + match.end()))
+                position = max(match.end() - 1, match.start() + 1)
+        return out
 
 
 class _Lazily:
     """One RE2 automaton for all patterns, made when it is first needed."""
 
-    __slots__ = ("_any", "_compiled", "_patterns")
+    __slots__ = ("_compiled", "_patterns")
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = tuple(patterns)
         self._compiled: re2._Regexp | None = None
-        self._any: re2.Set | None = None
-
-    def found(self, text: bytes) -> bool:
-        """Whether one matches: for short texts a third cheaper to ask than where. For patterns of a few
-        states: a set that runs out of memory finds nothing.
-        """
-        if self._any is None:
-            any_of = re2.Set.SearchSet(_options())
-            for pattern in self._patterns:
-                any_of.Add(pattern.encode("latin-1"))
-            any_of.Compile()
-            self._any = any_of
-        return bool(self._any.Match(text))
 
     def ends(self, text: bytes, most: int) -> list[int] | None:
         """Where matches end, in order; None for more than `most`."""

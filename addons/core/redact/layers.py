@@ -23,13 +23,14 @@ _LATIN1.encoding = re2.Options.Encoding.LATIN1
 
 # Base64 of text shows: in each group of four characters the first three are bound by bytes of 0x20 to 0x7f.
 # Random base64 of this length matches once in ten million places.
-BASE64_TEXT = (
-    r"(?:[I-Za-f][C-HS-Xi-nyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_\-]){5}"
+_BASE64_ASCII = r"(?:[I-Za-f][C-HS-Xi-nyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_\-]){5}"
+_BASE64_OTHER = (
     # Text in UTF-16: every other byte is NUL.
-    r"|(?:[A-Za-z0-9+/_\-][AQgw][AB][A-Za-z0-9+/_\-]A[C-H][AEIMQUYcgkosw048]A){3}"
+    r"(?:[A-Za-z0-9+/_\-][AQgw][AB][A-Za-z0-9+/_\-]A[C-H][AEIMQUYcgkosw048]A){3}"
     # gzip, zlib, zstd
     r"|(?:H4sI|\b(?:eJ[w-z]|eNo|eAE|KLUv))(?:[A-Za-z0-9+/_\-]|%2[bBfF]|\\+/){20}"
 )
+BASE64_TEXT = f"{_BASE64_ASCII}|{_BASE64_OTHER}"
 HEX_TEXT = r"(?:[2-7][0-9a-fA-F]){12}|\b1[fF]8[bB]08[0-9a-fA-F]{20}"  # text, gzip
 
 _PERCENT = re2.compile(rb"(?:%[0-9A-Fa-f]{2})+", options=_LATIN1)

@@ -79,6 +79,7 @@ _REACHED: tuple[Detector, ...] = (
         ("git@github.com:x/y.git", "icon@2x.png", "@team-stock", "image@sha256:ab"),
         check=lambda value: _SPECIAL_USE.search(value) is None,
         pii=True,
+        doubtful=False,
     ),
     shaped(
         "phone",
@@ -91,23 +92,37 @@ _REACHED: tuple[Detector, ...] = (
         group=1,
         check=lambda value: 8 <= count_digits(value) <= 15 and not is_placeholder(value),
         pii=True,
+        of_classes=True,
     ),
 )
 
+_CARD = (
+    r"(?:^|[^0-9A-Za-z.\-_/+])((?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|6(?:011|4[4-9][0-9]|5[0-9]{2})|35[2-8][0-9])"
+    r"(?:[0-9]{12}|(?:[ \-][0-9]{4}){3})|3[47][0-9]{2}[ \-]?[0-9]{6}[ \-]?[0-9]{5}|3(?:0[0-5]|[68][0-9])[0-9]{11})"
+    r"(?:[^0-9A-Za-z\-.]|\.(?:[^0-9]|$)|$)"
+)
+_ESCAPE = r"\\[nrt]|\\u00[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2}"
+# No id in JSON, whose own value is all that is passed over: dashboards are full of ids of sixteen digits.
+_NO_ID = r"(?:[^\"]|[^dD]\"|[^iI][dD]\"|[^\"_.\-][iI][dD]\")"
+_CARD_FRONT = rf"(?:[^0-9A-Za-z.\-_/+:\" ]|[^: ]\"|[^:] \"?|{_NO_ID}: ?\"?|{_ESCAPE})"
+_CARD_GATE = (
+    rf"{_CARD_FRONT}(?:4[0-9]{{15}}|5[1-5][0-9]{{14}}|2[2-7][0-9]{{14}}|6[045][0-9]{{14}}|35[0-9]{{14}}"
+    r"|3[47][0-9]{13}|3[068][0-9]{12})(?:[^0-9]|$)"
+    rf"|(?:[^0-9A-Za-z.\-_/+]|{_ESCAPE})(?:[2-6][0-9]{{3}}[ \-][0-9]{{4}}[ \-][0-9]{{4}}[ \-]"
+    r"|3[47][0-9]{2}(?:[ \-][0-9]{6}[ \-]?|[0-9]{6}[ \-])[0-9]{5})"
+    r"|^[ \":iIdD]{0,6}[2-6][0-9]{3}[ \-]?[0-9]{4}"
+)
+
 _PAID: tuple[Detector, ...] = (
-    shaped(
-        "card",
+    Detector(
+        id="card",
+        kind="card",
         # What a name in front says to be a count, a place or a time is passed over, without the group.
-        rf"(?i:(?:\b|_)(?:{_COUNTED})['\"]?[ =:#]{{1,3}}['\"]?)[0-9]{{13,19}}|"
-        r"(?:^|[^0-9A-Za-z.\-_/+])((?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|6(?:011|4[4-9][0-9]|5[0-9]{2})|35[2-8][0-9])"
-        r"(?:[0-9]{12}|(?:[ \-][0-9]{4}){3})|3[47][0-9]{2}[ \-]?[0-9]{6}[ \-]?[0-9]{5}|3(?:0[0-5]|[68][0-9])[0-9]{11})"
-        r"(?:[^0-9A-Za-z\-.]|\.(?:[^0-9]|$)|$)",
-        r"[^0-9A-Za-z.\-_/+](?:4[0-9]|5[1-5]|2[2-7]|6[045]|35)[0-9]{2}(?:[0-9]{12}|[ \-][0-9]{4}[ \-])"
-        r"(?:[^0-9]|$|[0-9]{4}[ \-])|[^0-9A-Za-z.\-_/+]3[04678][0-9]{2}[ \-]?[0-9]{6}[ \-]?[0-9]{4,5}(?:[^0-9]|$)"
-        r"|^[2-6][0-9]{3}[ \-]?[0-9]{4}",
-        (),
-        ("card 4242424242424242 ok", "pan=5555-5555-5555-4444,", "3782 822463 10005"),
-        (
+        pattern=rf"(?i:(?:\b|_)(?:{_COUNTED})['\"]?[ =:#]{{1,3}}['\"]?)[0-9]{{13,19}}|{_CARD}",
+        gate=_CARD_GATE,
+        keywords=(),
+        examples=("card 4242424242424242 ok", "pan=5555-5555-5555-4444,", "3782 822463 10005"),
+        counterexamples=(
             "seq 650917283746501928",
             "4242424242424241",
             "ns 1791357924680135792",
@@ -119,17 +134,20 @@ _PAID: tuple[Detector, ...] = (
         group=1,
         check=luhn,
         pii=True,
+        doubt=_CARD,
+        of_classes=True,
     ),
     shaped(
         "iban",
         BOUNDARY + r"([A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?)(?:[^A-Za-z0-9]|$)",
-        BOUNDARY + r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}",
+        GATE_FRONT + r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}",
         (),
         ("pay DE89370400440532013000 now", "GB29 NWBK 6016 1331 9268 19"),
         ("DE00370400440532013000", "AB12"),
         group=1,
         check=iban,
         pii=True,
+        of_classes=True,
     ),
 )
 
@@ -149,6 +167,8 @@ def _punctuated(
         group=1,
         check=check,
         pii=True,
+        doubt=f"{_FRONT}({form}){_BACK}",
+        of_classes=True,
     )
 
 

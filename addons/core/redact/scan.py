@@ -8,6 +8,7 @@ from functools import lru_cache
 from addons.core.redact import jsonish, layers, pairs, structure
 from addons.core.redact.detector import Detector, compiled, spans
 from addons.core.redact.detectors import DETECTORS
+from addons.core.redact.doubts import Doubts
 from addons.core.redact.findings import Finding, Work, settle
 from addons.core.redact.gate import Gate, Hits
 
@@ -30,7 +31,12 @@ class Scanner:
         self.pii = any(detector.pii for detector in detectors)
         self._rows = [(detector, compiled(detector.pattern)) for detector in detectors]
         self._beside = frozenset(rank for rank, detector in enumerate(detectors) if detector.beside)
-        self.gate = Gate([detector.gate for detector in detectors], by_name=by_name)
+        self.gate = Gate(
+            [detector.gate for detector in detectors],
+            by_name=by_name,
+            of_classes={rank for rank, detector in enumerate(detectors) if detector.of_classes},
+            sift=Doubts(detectors).remaining,
+        )
 
     def scan(self, text: bytes, work: Work, depth: int = MAX_LAYERS) -> list[Finding]:
         """Find secrets in `text`, in order and apart. Raises `TooComplex`."""

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 
 import re2
@@ -25,7 +26,7 @@ from addons.core.redact import (
 from addons.core.redact.announced import STEM
 from addons.core.redact.document import Document, Length, Piece
 from addons.core.redact.findings import MAX_FINDINGS, Finding, TooComplex, Work, settle
-from addons.core.redact.gate import EVERYWHERE
+from addons.core.redact.gate import EVERYWHERE, Hits
 from addons.core.redact.jsonish import Tree
 from addons.core.redact.mask import Masker
 from addons.core.redact.names import NameClass, classify, looks_random
@@ -106,12 +107,7 @@ class Scrubber:
 
     def is_clean(self, data: bytes, content_type: str | None) -> bool:
         """Tell at the gate's speed that `scrub_body` would change nothing; False where it has to look."""
-        media = (content_type or "").lower()
-        if len(data) > _MAX_BODY or any(kind in media for kind in _LOOKED_AT) or packed.may_be(data):
-            return False
-        if binary.form_of(data, media) is not None or charsets.wide_codec(data, media) is not None:
-            return False
-        return not self._scanner.gate.hits(data)
+        return _is_plain(data, (content_type or "").lower()) and not self._scanner.gate.hits(data)
 
     def scrub_body(self, data: bytes, content_type: str | None) -> Scrubbed:
         """Mask a body whose content coding is undone already.
@@ -120,7 +116,12 @@ class Scrubber:
         MessagePack and protobuf string by string with lengths rewritten; all else is scanned as text.
         Raises `TooComplex` for what is too large, too deep or has too many layers to be read.
         """
-        return self._body(data, content_type or "", self._work(data), _MAX_PACKED)
+        content_type = content_type or ""
+        media = content_type.lower()
+        if not _is_plain(data, media):
+            return self._body(data, content_type, self._work(data), _MAX_PACKED)
+        hits = self._scanner.gate.hits(data)
+        return self._as_text(data, media, self._work(data), hits) if hits else _clean(data)
 
     @staticmethod
     def _work(data: bytes) -> Work:
@@ -150,12 +151,12 @@ class Scrubber:
         wide = self._wide(data, codec, media, work)
         return wide if wide.changed else done
 
-    def _as_text(self, data: bytes, media: str, work: Work) -> Scrubbed:
+    def _as_text(self, data: bytes, media: str, work: Work, hits: Hits | None = None) -> Scrubbed:
         if "x-www-form-urlencoded" in media:
             fields = parameters.find_inside(self._scanner, data, work, MAX_LAYERS - 1)
             found = [*self._parameters(data), *fields, *self._scanner.scan(data, work)]
             return self._apply(data, settle(found, data), None, work)
-        tree, found = text_reading.read(self._scanner, data, media, work)
+        tree, found = text_reading.read(self._scanner, data, media, work, hits)
         return self._apply(data, found, tree, work)
 
     def scrub_url(self, path_and_query: str) -> ScrubbedText:
@@ -214,11 +215,11 @@ class Scrubber:
         try:
             text, rest = charsets.decoded(data, codec)
         except UnicodeDecodeError:
-            return Scrubbed(data, _NOTHING, changed=False)
+            return _clean(data)
         tree, found = text_reading.read(self._scanner, text, media, work)
         done = self._apply(text, found, tree, work)
         if not done.changed:
-            return Scrubbed(data, _NOTHING, changed=False)
+            return _clean(data)
         return Scrubbed(charsets.encoded(done.data, codec) + rest, done.findings, changed=True)
 
     def _packed(self, data: bytes, inside: packed.Packed, media: str, work: Work, depth: int) -> Scrubbed:
@@ -226,7 +227,7 @@ class Scrubber:
         done = self._body(inside.text, media if "multipart/" not in media else "", work, depth)
         beside = self._scanner.scan(data, work)
         if not done.changed and not beside:
-            return Scrubbed(data, _NOTHING, changed=False)
+            return _clean(data)
         header = self._apply(inside.header, self._scanner.scan(inside.header, work), None, work).data
         findings = Counter(finding.detector for finding in beside) + Counter(done.findings)
         return Scrubbed(header + inside.packed(done.data), findings, changed=True)
@@ -252,7 +253,7 @@ class Scrubber:
         rest = self._apply(data[position:], self._scanner.scan(data[position:], work), None, work)
         findings.update(rest.findings)
         if not findings:
-            return Scrubbed(data, _NOTHING, changed=False)
+            return _clean(data)
         _bound(findings.total())
         texts = [self._copies(text, work, findings) for text in [*texts, rest.data]]
         return Scrubbed(b"".join(texts), MappingProxyType(dict(findings)), changed=True)
@@ -289,7 +290,7 @@ class Scrubber:
         data = document.data
         work.spend(len(data))
         if not self._may_hold(document):
-            return Scrubbed(data, _NOTHING, changed=False)
+            return _clean(data)
         findings: Counter[str] = Counter()
         texts: dict[int, bytes] = {}
         found = structure.find(self._scanner, data, document.tree, EVERYWHERE, work, MAX_LAYERS - 1)
@@ -316,7 +317,7 @@ class Scrubber:
             findings.update(finding.detector for finding in found)
             texts = self._strings(data, document, found) | texts
         if not texts:
-            return Scrubbed(data, _NOTHING, changed=False)
+            return _clean(data)
         return Scrubbed(document.rebuilt(texts), MappingProxyType(dict(findings)), changed=True)
 
     def _inside(self, text: bytes, piece: Piece, work: Work, depth: int) -> Scrubbed | None:
@@ -359,7 +360,7 @@ class Scrubber:
         self, data: bytes, found: list[Finding], tree: Tree | None, work: Work | None = None
     ) -> Scrubbed:
         if not found:
-            return Scrubbed(data, _NOTHING, changed=False)
+            return _clean(data)
         _bound(len(found))
         if work is not None:
             work.secrets.update((finding.secret, finding) for finding in found)
@@ -375,6 +376,22 @@ class Scrubber:
             out += (data[end : finding.start], finding.masked(mask))
             end = finding.end
         return b"".join([*out, data[end:]])
+
+
+def _clean(data: bytes) -> Scrubbed:
+    return Scrubbed(data, _NOTHING, changed=False)
+
+
+def _is_plain(data: bytes, media: str) -> bool:
+    """Whether a body is read as text, and not at all where the gate sees nothing in its bytes."""
+    if len(data) > _MAX_BODY or _is_looked_at(media) or packed.may_be(data):
+        return False
+    return binary.form_of(data, media) is None and charsets.wide_codec(data, media) is None
+
+
+@lru_cache(maxsize=256)
+def _is_looked_at(media: str) -> bool:
+    return any(kind in media for kind in _LOOKED_AT)
 
 
 def _bound(findings: int) -> None:

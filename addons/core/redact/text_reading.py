@@ -9,6 +9,7 @@ import re2
 from addons.core.redact import columns, events, jsonish, structure
 from addons.core.redact.findings import Finding, Work, settle
 from addons.core.redact.gate import Hits
+from addons.core.redact.islands import islands
 from addons.core.redact.jsonish import Leaf, Tree
 from addons.core.redact.layers import Layer
 from addons.core.redact.outline import clean_elements
@@ -23,22 +24,25 @@ _UNRUNNABLE = re2.compile(rb"\)\]\}',?[ \t]*\r?\n?|(?:while\(1\)|for\(;;\));", o
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NUMBER_STARTS = frozenset((b"-", *(b"%d" % digit for digit in range(10))))
 _JSON_STARTS = frozenset((b"{", b"[", b'"'))
+_JSON_ENDS = frozenset((b"}", b"]"))
 DELTAS = frozenset((b"delta", b"text", b"content", b"partial_json", b"arguments", b"thinking", b"chunk"))
 """Names under which events bring pieces of a longer text."""
 _DELTA_NAME = re2.compile(rb'"(?:%b)"' % b"|".join(sorted(DELTAS)), options=_LATIN1)
 _SHORT_DELTA = 256  # a longer text is most likely one of its own
 
 
-def read(scanner: Scanner, data: bytes, media: str, work: Work) -> tuple[Tree | None, list[Finding]]:
-    """Find secrets in `data`; with the tree, where it is one JSON document. `media`: in lower case. Raises
-    `TooComplex`.
+def read(
+    scanner: Scanner, data: bytes, media: str, work: Work, hits: Hits | None = None
+) -> tuple[Tree | None, list[Finding]]:
+    """Find secrets in `data`; with the tree, where it is one JSON document. `media`: in lower case. `hits`:
+    what the gate saw, if it was asked already. Raises `TooComplex`.
     """
     found = (
         list(columns.find(data)) if scanner.by_name and any(map(media.__contains__, columns.MEDIA)) else []
     )
     if found:
         return None, settle([*found, *scanner.scan_text(data, work)], data)
-    hits = scanner.gate.hits(data)
+    hits = scanner.gate.hits(data) if hits is None else hits
     if not hits and "event-stream" not in media:
         return None, []
     start = len(_BYTE_ORDER_MARK) if data.startswith(_BYTE_ORDER_MARK) else 0
@@ -46,11 +50,39 @@ def read(scanner: Scanner, data: bytes, media: str, work: Work) -> tuple[Tree | 
         start = prefix.end()
     first = data[start : start + 64].lstrip()[:1] or data[start:].lstrip()[:1]
     if first in _JSON_STARTS or ("json" in media and first in _NUMBER_STARTS):
+        apart = _in_islands(scanner, data, start, hits, work) if hits else None
+        if apart is not None:
+            return apart
         tree = jsonish.read(data, start, skipped=clean_elements(data, start, hits))
         if tree is not None:
             work.spend(len(data))
             return tree, settle(structure.find(scanner, data, tree, hits, work, MAX_LAYERS - 1), data)
     return None, settle(_lines(scanner, data, hits, work, deltas="event-stream" in media), data)
+
+
+def _in_islands(
+    scanner: Scanner, data: bytes, start: int, hits: Hits, work: Work
+) -> tuple[Tree, list[Finding]] | None:
+    """Read only the elements that hold something, each for itself; None where that would not do."""
+    spans = islands(data, start, hits) if data.rstrip()[-1:] in _JSON_ENDS else None
+    if spans is None:
+        return None
+    whole = Tree()
+    found: list[Finding] = []
+    between: list[tuple[int, int]] = []
+    position = start
+    for begin, end in spans:
+        tree = jsonish.read(data, begin, end)
+        if tree is None:
+            return None
+        work.spend(end - begin)
+        found += structure.find(scanner, data, tree, hits, work, MAX_LAYERS - 1)
+        whole.leaves += tree.leaves
+        between.append((position, begin))
+        position = end
+    whole.skipped = [*between, (position, len(data))]
+    work.spend(len(data))
+    return whole, settle(found, data)
 
 
 def tree_of(data: bytes) -> Tree | None:

@@ -72,6 +72,7 @@ def prefixed(  # noqa: PLR0913 - one row of the table
     gate: str = "",
     literal: bool = False,
     check: Check | None = None,
+    of_classes: bool = False,
 ) -> Detector:
     """Make a detector for tokens that begin with one of `prefixes` (separated by `|`, literal text; with
     `literal` it is one, `|` and all). `keyword`: what else is in each of them, where there is no prefix.
@@ -81,10 +82,11 @@ def prefixed(  # noqa: PLR0913 - one row of the table
     body = f"(?:{head}){tail}"
     front = GATE_FRONT if bound else ""
     is_short = min(map(len, literals)) < _SHORT_PREFIX
+    pattern = f"{BOUNDARY}({body})" if bound else body
     return Detector(
         id=name,
         kind=kind or name,
-        pattern=f"{BOUNDARY}({body})" if bound else body,
+        pattern=pattern,
         # A prefix that is a word or very short would send every body into the slow path: there the gate is whole.
         gate=gate or (f"{front}(?:{head}){_begun(tail)}" if bound or is_short else f"(?:{head})"),
         keywords=(keyword.encode(),) if keyword else tuple(p.encode() for p in literals),
@@ -92,6 +94,8 @@ def prefixed(  # noqa: PLR0913 - one row of the table
         counterexamples=(f"see {literals[0]} docs", f"{literals[0]}...", *near),
         group=1 if bound else 0,
         check=check or random_enough(bits),
+        doubt=pattern,
+        of_classes=of_classes,
     )
 
 
@@ -108,7 +112,12 @@ def shaped(  # noqa: PLR0913, PLR0917 - one row of the table
     check: Check | None = None,
     pii: bool = False,
     structural: bool = False,
+    doubtful: bool = True,
+    of_classes: bool = False,
 ) -> Detector:
+    """Make a detector of its parts. `doubtful`: unless the pattern says it all, or reaches far, `structural`
+    that is, or not bound to a run of a token's characters.
+    """
     return Detector(
         id=name,
         kind=kind or name,
@@ -121,6 +130,8 @@ def shaped(  # noqa: PLR0913, PLR0917 - one row of the table
         check=check,
         pii=pii,
         structural=structural,
+        doubt=pattern if doubtful and not structural else "",
+        of_classes=of_classes,
     )
 
 
@@ -319,11 +330,12 @@ VENDORS: tuple[Detector, ...] = (
     shaped(
         "mailgun-key",
         r"(?:^|[^A-Za-z0-9])((?:key|pubkey)-[0-9a-f]{32}|[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8})(?:[^0-9a-zA-Z\-]|$)",
-        "key-[0-9a-f]{16}|[0-9a-f]{32}-[0-9a-f]{8}-",
+        "key-[0-9a-f]{16}|[0-9a-f]{3}-[0-9a-f]{8}-[0-9a-f]",
         (b"-",),
         ("api key-" + hex_(32), hex_(32) + "-" + hex_(8) + "-" + hex_(8)),
         ("key-" + hex_(12), "00-" + hex_(32) + "-" + hex_(16) + "-01"),
         group=1,
+        of_classes=True,
     ),
     shaped(
         "mailchimp-key",

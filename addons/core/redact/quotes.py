@@ -1,0 +1,54 @@
+"""Where strings are in JSON text, told by counting quotes, many times quicker than by reading it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from operator import itemgetter
+
+_BLOCK = 1 << 14
+_BACKSLASH = 0x5C
+
+
+class Quotes:
+    """Of `data`, which is JSON from `start` on. Counts no further than it is asked for."""
+
+    __slots__ = ("_blocks", "_data")
+
+    def __init__(self, data: bytes, start: int = 0) -> None:
+        self._data = data
+        self._blocks = [(start, False)]  # where one begins, and whether that is inside a string
+
+    def inside(self, position: int) -> bool:
+        """Whether `position` is inside a string, its closing quote included."""
+        blocks = self._blocks
+        while blocks[-1][0] + _BLOCK < position:
+            begin, within = blocks[-1]
+            end = begin + _BLOCK
+            while end < len(self._data) and self._data[end - 1] == _BACKSLASH:  # belongs to what it escapes
+                end += 1
+            blocks.append((end, within ^ self._is_odd(begin, end)))
+        begin, within = blocks[bisect_right(blocks, position, key=itemgetter(0)) - 1]
+        return within ^ self._is_odd(begin, position)
+
+    def hold(self, start: int, end: int) -> bool:
+        """Whether `start:end` is inside one string."""
+        return self.inside(start) and not _count(self._data, start, end)
+
+    def _is_odd(self, start: int, end: int) -> bool:
+        return _count(self._data, start, end) % 2 == 1
+
+
+def _count(data: bytes, start: int, end: int) -> int:
+    """How many quotes that are not escaped are in `start:end`, which begins with no escaped character."""
+    if data.find(b"\\", start, end) < 0:
+        return data.count(b'"', start, end)
+    pieces = data[start:end].split(b"\\")
+    total = pieces[0].count(b'"')
+    is_escaped = True  # the first character of the next piece
+    for piece in pieces[1:]:
+        if not piece and is_escaped:
+            is_escaped = False  # what was escaped is a backslash
+            continue
+        total += piece.count(b'"') - (is_escaped and piece.startswith(b'"'))
+        is_escaped = True
+    return total
