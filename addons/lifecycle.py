@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -109,16 +108,16 @@ class Lifecycle:
             asyncio.create_task(self._key_sets.run()),
             asyncio.create_task(self._keep_probing()),
             asyncio.create_task(self._tell_status()),
-            asyncio.create_task(self._record(RecordKind.STARTED, f"listening on {self._listen}")),
+            asyncio.create_task(self._tell_start()),
         ]
 
     def done(self) -> None:
         for task in self._tasks:
             task.cancel()
-        last = threading.Thread(target=lambda: asyncio.run(self._record(RecordKind.STOPPED, "stopped")))
-        last.start()
-        last.join()
-        self._journal.close()
+        try:
+            self._journal.close([_record(RecordKind.STOPPED, "stopped")])
+        except JournalUnavailable as error:
+            logger.error("that the gateway stopped is not on record: %s", error)  # noqa: TRY400 - no traceback
         self._key_sets.close()
         remove_status(self._state_dir, os.getpid())
 
@@ -199,9 +198,12 @@ class Lifecycle:
                 logger.warning("the status file can't be written: %s", error.strerror)
             await asyncio.sleep(_STATUS_INTERVAL if not problems else _RETRY_INTERVAL)
 
-    async def _record(self, kind: RecordKind, message: str) -> None:
-        record = AuditRecord(kind, time(), message=message, attributes={"pid": os.getpid()})
+    async def _tell_start(self) -> None:
         try:
-            await self._journal.append([record])
+            await self._journal.append([_record(RecordKind.STARTED, f"listening on {self._listen}")])
         except JournalUnavailable as error:
-            logger.error("a %s record is lost: %s", kind, error)  # noqa: TRY400 - no traceback
+            logger.error("that the gateway started is not on record: %s", error)  # noqa: TRY400 - no traceback
+
+
+def _record(kind: RecordKind, message: str) -> AuditRecord:
+    return AuditRecord(kind, time(), message=message, attributes={"pid": os.getpid()})

@@ -1,7 +1,7 @@
 """What commits: flows to the disk first, then records and changes in one transaction of the audit log.
 
 A `Committer` belongs to one thread, of the process whose journal it is (see `journal`) or of one beside it
-(see `committer_process`).
+(see `process_writer`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The process that commits for one gateway: see `committer_process`.
+"""The process that commits for one gateway: see `process_writer`.
 
 It is started with one end of a socket pair as its standard input. When the other end closes it completes what
 it has, and ends; it is never told to by a signal, since the gateway still writes while it drains.
@@ -16,7 +16,7 @@ import traceback
 from contextlib import suppress
 
 from addons.store.committer import Committer, Entry, JournalUnavailable, Outcome
-from addons.store.committer_frames import Answer, Hello, Logged, pickled, receive, send
+from addons.store.committer_frames import Answer, Hello, Logged, receive, send
 
 _log = logging.getLogger(__name__)
 
@@ -63,17 +63,17 @@ def _serve(connection: socket.socket, lines: _Lines) -> None:
     try:
         opened = committer.open(hello.file)
     except JournalUnavailable as unavailable:
-        send(connection, pickled(Answer(unavailable, lines.take())))
+        send(connection, Answer(unavailable, lines.take()))
         return
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
     try:
-        send(connection, pickled(Answer(opened, lines.take())))
+        send(connection, Answer(opened, lines.take()))
         while True:
             while not select.select([connection], [], [], committer.seconds_to_rotation())[0]:
                 committer.rotate()
             outcomes = _committed(committer, receive(connection))
-            send(connection, pickled(Answer(outcomes, lines.take())))
+            send(connection, Answer(outcomes, lines.take()))
     finally:
         committer.close()
 

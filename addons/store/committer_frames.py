@@ -14,7 +14,7 @@ import operator
 import pickle
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
@@ -84,14 +84,35 @@ def _unchanging(values: dict[Any, Any]) -> MappingProxyType[Any, Any]:
     return MappingProxyType(values)
 
 
-def send(connection: socket.socket, message: bytes) -> None:
-    """Raises OSError."""
-    connection.sendall(_LENGTH.pack(len(message)))
-    connection.sendall(message)
+def framed(message: bytes) -> bytes:
+    return _LENGTH.pack(len(message)) + message
+
+
+class Frames:
+    """Puts messages together that come in any pieces."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[object]:
+        """Give the messages that are whole by now."""
+        self._data += data
+        while len(self._data) >= _LENGTH.size:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._data)[0]
+            if len(self._data) < end:
+                return
+            message = bytes(self._data[_LENGTH.size : end])
+            del self._data[:end]
+            yield pickle.loads(message)  # noqa: S301 - see above
+
+
+def send(connection: socket.socket, message: object) -> None:
+    """Blocks. Raises OSError."""
+    connection.sendall(framed(pickled(message)))
 
 
 def receive(connection: socket.socket) -> object:
-    """Raises OSError, and EOFError where the other end is closed."""
+    """Blocks. Raises OSError, and EOFError where the other end is closed."""
     (length,) = _LENGTH.unpack(_read(connection, _LENGTH.size))
     return pickle.loads(_read(connection, length))  # noqa: S301 - see above
 

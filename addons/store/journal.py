@@ -8,18 +8,16 @@ transaction of the record that points to them; both are before the caller hears 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
-import queue
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from addons.store.audit_record import AuditRecord, RecordRefused
 from addons.store.changes import Change
 from addons.store.committer import (
     Appended,
-    Committer,
     Entry,
     JournalLimits,
     JournalUnavailable,
@@ -27,54 +25,40 @@ from addons.store.committer import (
     Outcome,
     Place,
 )
-from addons.store.committer_process import CommitterProcess
 from addons.store.log_check import check_log
 from addons.store.log_problems import AuditLogUnusable
+from addons.store.process_writer import ProcessWriter
 from addons.store.sealing import Sealer
 from addons.store.segments import RecoveredSegment
 from addons.store.state_dir import StateDir
+from addons.store.thread_writer import ThreadWriter
+from addons.store.waiting import Done, Waiting, tell
 
 __all__ = ["Appended", "Journal", "JournalLimits", "JournalUnavailable"]
 
 _log = logging.getLogger(__name__)
 
 
-class _Commits(Protocol):
-    """Where groups go: a `Committer`, on the journal's thread, or a `CommitterProcess`."""
+class _Writer(Protocol):
+    """What commits: a `ThreadWriter` or a `ProcessWriter`."""
 
     def open(self) -> Opened: ...
-    def commit(self, entries: Sequence[Entry]) -> Sequence[Outcome]: ...
-    def seconds_to_rotation(self) -> float | None: ...
-    def rotate(self) -> None: ...
-    def reopen_later(self) -> None: ...
+    def put(self, waiting: Waiting) -> None: ...
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """Whoever waits for one entry to be durable."""
-
-    entry: Entry
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Appended]
 
 
 class Journal:
     """Open with `Journal.open`, one per process; `append` and `probe` from any event loop."""
 
-    def __init__(
-        self, committer: _Commits, limits: JournalLimits, recovered: Sequence[RecoveredSegment]
-    ) -> None:
-        self.recovered = tuple(recovered)
-        self._limits = limits
-        self._committer = committer
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+    def __init__(self, place: Place, writer: Callable[[Place, Done], _Writer]) -> None:
+        self.recovered: tuple[RecoveredSegment, ...] = ()
+        self._limits = place.limits
+        self._writer = writer(place, self._settle)
         self._lock = threading.Lock()  # guards the three below
         self._waiting = 0
         self._waiting_bytes = 0
         self._closed = False
         self._failure: JournalUnavailable | None = None
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     @staticmethod
     def open(
@@ -87,7 +71,7 @@ class Journal:
         """Complete what gone processes left (see `recovered`), open or make the log, start the writer.
 
         With a `sealer` flows are written sealed. `apart`: commit in a process of its own, which leaves the
-        interpreter to the event loop.
+        interpreter to the event loop; then all appends come from one loop.
 
         Blocks. Raises `JournalUnavailable` if records or recordings can't be written, or the log doesn't
         verify (see `check_log`).
@@ -99,9 +83,8 @@ class Journal:
         except AuditLogUnusable as error:
             raise JournalUnavailable(error.what, error.remedy) from None
         place = Place(state.audit_log, state.recordings, limits, sealer)
-        committer = CommitterProcess(place) if apart else Committer(place)
-        journal = Journal(committer, limits, committer.open().recovered)
-        journal._thread.start()
+        journal = Journal(place, ProcessWriter if apart else ThreadWriter)
+        journal.recovered = journal._writer.open().recovered
         return journal
 
     async def append(
@@ -147,19 +130,27 @@ class Journal:
     def healthy(self) -> bool:
         return self.failure() is None
 
-    def close(self) -> None:
-        """Write what is queued, complete the segment, close the log. Blocks; further appends are refused."""
+    def close(self, last: Sequence[AuditRecord] = ()) -> None:
+        """Write what is queued and the `last` records, complete the segment, close the log. Blocks; further
+        appends are refused. Raises `JournalUnavailable` where the last records could not be written.
+        """
+        written: concurrent.futures.Future[Appended] = concurrent.futures.Future()
         with self._lock:
-            already, self._closed = self._closed, True
-        if not already:
-            self._queue.put(None)
-        self._thread.join()
+            if self._closed:
+                return
+            self._closed = True
+            if last:
+                self._waiting += 1
+                self._writer.put(Waiting(Entry(tuple(last)), None, written))
+        self._writer.close()
+        if last:
+            written.result()
 
     async def _submit(
         self, records: tuple[AuditRecord, ...], flow: bytes | None, change: Change[object] | None
     ) -> Appended:
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(Entry(records, flow, change), loop, loop.create_future())
+        future: asyncio.Future[Appended] = loop.create_future()
         size = len(flow) if flow else 0
         with self._lock:
             if self._closed:
@@ -174,44 +165,11 @@ class Journal:
                 )
             self._waiting += 1
             self._waiting_bytes += size
-            self._queue.put(waiting)  # within the lock: nothing may queue behind the closing mark
-        return await waiting.future
+            # Within the lock: nothing may queue behind the end.
+            self._writer.put(Waiting(Entry(records, flow, change), loop, future))
+        return await future
 
-    def _run(self) -> None:
-        while True:
-            group = self._next_group()
-            waiting = [each for each in group if each is not None]
-            if waiting:
-                self._commit(waiting)
-            if len(waiting) < len(group):
-                break
-        self._committer.close()
-
-    def _next_group(self) -> list[_Waiting | None]:
-        """Wait for one, then takes all there are; completes the segment when it is due meanwhile."""
-        while True:
-            try:
-                group = [self._queue.get(timeout=self._committer.seconds_to_rotation())]
-                break
-            except queue.Empty:
-                self._committer.rotate()
-        while True:
-            try:
-                group.append(self._queue.get_nowait())
-            except queue.Empty:
-                return group
-
-    def _commit(self, group: Sequence[_Waiting]) -> None:
-        entries = [each.entry for each in group]
-        outcomes: Sequence[Outcome]
-        try:
-            outcomes = self._committer.commit(entries)
-        except Exception:  # noqa: BLE001 - every caller is refused, and the thread lives to refuse or serve the next
-            _log.exception("The journal's writer failed unexpectedly.")
-            self._committer.reopen_later()
-            outcomes = [
-                JournalUnavailable("The journal failed unexpectedly.", "See the gateway's log.")
-            ] * len(entries)
+    def _settle(self, group: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
         failure = next((outcome for outcome in outcomes if isinstance(outcome, JournalUnavailable)), None)
         if failure is not None and self._failure is None:
             _log.error("Audit records can't be written: %s", failure)
@@ -219,29 +177,9 @@ class Journal:
             _log.warning("Audit records can be written again.")
         self._failure = failure
         with self._lock:
-            self._waiting -= len(entries)
-            self._waiting_bytes -= sum(len(entry.flow) for entry in entries if entry.flow)
-        per_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Appended], Outcome]]] = {}
-        for each, outcome in zip(group, outcomes, strict=True):
-            per_loop.setdefault(each.loop, []).append((each.future, outcome))
-        for loop, answers in per_loop.items():
-            try:
-                loop.call_soon_threadsafe(_answer, answers)
-            except RuntimeError:  # that loop is closed: nobody waits any more
-                continue
-
-
-def _answer(answers: Sequence[tuple[asyncio.Future[Appended], Outcome]]) -> None:
-    for future, outcome in answers:
-        if future.done():  # cancelled: its caller is gone
-            continue
-        if isinstance(outcome, Appended):
-            future.set_result(outcome)
-        elif isinstance(outcome, JournalUnavailable):
-            # An exception of its own for each: raising one adds the raiser's frames to it.
-            future.set_exception(JournalUnavailable(outcome.what, outcome.remedy))
-        else:
-            future.set_exception(outcome)
+            self._waiting -= len(group)
+            self._waiting_bytes -= sum(len(each.entry.flow) for each in group if each.entry.flow)
+        tell(group, outcomes)
 
 
 def _closed() -> JournalUnavailable:

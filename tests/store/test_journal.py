@@ -7,16 +7,20 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from addons.store.audit_record import AuditRecord, RecordKind, RecordRefused
+from addons.store.committer import Outcome
 from addons.store.journal import Journal, JournalLimits, JournalUnavailable
+from addons.store.process_writer import ProcessWriter
 from addons.store.segment_reader import read_flow
 from addons.store.segments import SegmentLimits
 from addons.store.state_dir import StateDir
+from addons.store.thread_writer import ThreadWriter
+from addons.store.waiting import Waiting
 
 type Make = Callable[..., AuditRecord]
 type MakeFlow = Callable[[str], bytes]
@@ -75,13 +79,15 @@ async def test_records_of_many_callers_all_arrive_with_their_own_answers(
 
 async def test_a_commit_takes_what_queued_during_the_last(journal: Journal, record: Make) -> None:
     commits: list[int] = []
-    commit = journal._committer.commit
+    writer = journal._writer
+    assert isinstance(writer, (ThreadWriter, ProcessWriter))
+    done = writer._done
 
-    def counted(wishes: object) -> object:
-        commits.append(len(wishes))  # type: ignore[arg-type]
-        return commit(wishes)  # type: ignore[arg-type]
+    def counted(group: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
+        commits.append(len(group))
+        done(group, outcomes)
 
-    journal._committer.commit = counted  # type: ignore[method-assign,assignment]
+    writer._done = counted
     await asyncio.gather(*(journal.append([record()]) for _ in range(300)))
     assert sum(commits) == 300
     assert len(commits) < 100
@@ -232,9 +238,9 @@ async def test_a_cancelled_caller_takes_nobody_along(
     assert len(rows(state.audit_log)) == 2
 
 
-def test_several_loops_share_one_journal(journal: Journal, record: Make) -> None:
+def test_several_loops_share_one_journal(inner: Journal, record: Make) -> None:
     async def run() -> int:
-        return (await journal.append([record()])).indices[0]
+        return (await inner.append([record()])).indices[0]
 
     assert [asyncio.run(run()) for _ in range(3)] == [1, 2, 3]
 

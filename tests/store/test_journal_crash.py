@@ -16,6 +16,7 @@ from addons.store.journal import Journal, JournalLimits, JournalUnavailable
 from addons.store.segment_reader import read_flow
 from addons.store.segments import SegmentLimits
 from addons.store.state_dir import StateDir
+from addons.store.thread_writer import ThreadWriter
 
 type Make = Callable[..., AuditRecord]
 type MakeFlow = Callable[[str], bytes]
@@ -184,8 +185,10 @@ async def test_a_disk_that_turns_read_only_refuses_attempts_and_recovers(
     state = StateDir.open(small_disk / "state")
     journal = Journal.open(state, JournalLimits(segments=SegmentLimits(min_free_bytes=0)))
     await journal.append([record()], make_flow("a"))
-    journal._committer.rotate()  # a descriptor open for writing would keep the mount busy
-    journal._committer.reopen_later()
+    writer = journal._writer
+    assert isinstance(writer, ThreadWriter)
+    writer._committer.rotate()  # a descriptor open for writing would keep the mount busy
+    writer._committer.reopen_later()
     remount(small_disk, "ro")
     with pytest.raises(JournalUnavailable):
         await journal.append([record()])
