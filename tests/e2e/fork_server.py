@@ -99,7 +99,7 @@ def _become(
     start_new_session: bool,
     files: list[int],
 ) -> None:
-    """Run the program; the interpreter ends as after any other `main`."""
+    """Run the program, to its end."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
