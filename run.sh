@@ -58,6 +58,8 @@ case "${1:-}" in
     marks=(-m "not long")
     if [ "${1:-}" = --long ]; then shift; marks=(-m "long or not long"); fi
     cd "$root"
+    # The tests start Python some thousand times: what is compiled once is kept, whatever the machine is set to.
+    unset PYTHONDONTWRITEBYTECODE
     exec "$venv/bin/python" -m pytest "${marks[@]}" "$@"
     ;;
   demo) install requirements-dev ;;

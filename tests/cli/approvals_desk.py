@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +28,8 @@ from addons.store.audit_record import new_id
 from addons.store.state_dir import StateDir
 from tests.core.approvals.previewing import MONITOR
 from tests.core.approvals.previewing import asked as previewing
+from tests.e2e import forked
+from tests.e2e.forked import Forked
 from tests.e2e.gateway_process import accepts, free_port, wait_until
 from tests.sandbox_processes import Issuer, start_datadog, start_issuer
 from tests.store import approval_samples
@@ -37,7 +38,6 @@ from tests.store.approval_samples import Store
 ROOT = Path(__file__).resolve().parents[2]
 NEEDS = Needs((("sre-leads", 1),), False, 600.0, 120.0, 60.0, BreakGlass(("secops",), 3600.0))
 BODY: Json = {**MONITOR, "options": {"thresholds": {"critical": 900, "warning": 300}, "notify_no_data": True}}
-MAIN = [sys.executable, "-m", "addons.cli.main", "approvals"]
 _STEERING = ("DDGATE_", "DD_", "DATADOG_", "SSL_CERT")
 
 
@@ -63,7 +63,7 @@ class Desk:
     issuer: Issuer
     store: Store
     port: int
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
 
     @property
     def url(self) -> str:
@@ -75,16 +75,9 @@ class Desk:
 
     def start(self) -> Desk:
         config = sandbox_config.config_path(self.state.path)
-        command = [sys.executable, "-m", "addons.cli.main", "control"]
+        command = ["control", "--config", str(config), "--state", str(self.state.path)]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--config", str(config), "--state", str(self.state.path)],
-                env=self.environment(),
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            self.process = forked.start(command, self.environment(), log)
         wait_until(self._is_up, 30, "control")
         return self
 
@@ -120,8 +113,8 @@ class Desk:
     def on_terminal(self, *arguments: str, person: str = "alice", answers: Mapping[str, str]) -> Ran:
         """On a terminal: whenever one of the `answers`' questions appears, it is answered."""
         inside, outside = pty.openpty()
-        process = subprocess.Popen(
-            [*MAIN, *arguments, "--as", person],
+        process = Forked(
+            ["approvals", *arguments, "--as", person],
             env=self.environment(TERM="xterm", COLUMNS="140"),
             stdin=outside,
             stdout=outside,
@@ -169,8 +162,8 @@ class Desk:
     @contextmanager
     def running(self, *arguments: str, person: str = "alice") -> Iterator[subprocess.Popen[str]]:
         """As a process; killed at the end where it still runs."""
-        process = subprocess.Popen(
-            [*MAIN, *arguments, "--as", person],
+        process = Forked(
+            ["approvals", *arguments, "--as", person],
             env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

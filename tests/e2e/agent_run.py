@@ -6,12 +6,12 @@ import base64
 import json
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.e2e import forked
 from tests.e2e.gateway_process import ROOT, Gateway
 from tests.sandbox_processes import Issuer
 
@@ -81,15 +81,8 @@ class Agent:
         environment |= {"PYTHONDONTWRITEBYTECODE": "1", **(more or {})}
         arguments = ["--gateway", self.gateway.url, "--ca", str(self.gateway.ca)]
         arguments += ["--token-command", self.token_command]
-        done = subprocess.run(
-            [sys.executable, "-m", "addons.cli.main", "run", *arguments, "--", *command],
-            env=environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        given = ["run", *arguments, "--", *command]
+        done = forked.run(given, env=environment, cwd=ROOT, timeout=timeout)
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def client(

@@ -8,12 +8,9 @@ tested besides, wherever a test names its command.
 
 from __future__ import annotations
 
-import array
-import contextlib
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -21,39 +18,56 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 _BYTES = 1 << 20
 
 
-class Forked:
-    """What tests use of subprocess.Popen, for a process that is another one's child."""
+PIPES = slice(9, 15)  # where the pipes' ends are among what Popen hands to its `_execute_child`
 
-    def __init__(self, connection: socket.socket, pid: int) -> None:
-        self._connection = connection
-        self.pid = pid
-        self.returncode: int | None = None
 
-    def poll(self) -> int | None:
+def start_asked(program: str, arguments: Sequence[str], *rest: Any) -> tuple[bytes, Sequence[int]]:
+    """What `fork_server` is sent, and with which files, for that which Popen hands to `_execute_child`."""
+    given, _, _, out, _, error = rest[PIPES]
+    directory, environment, new_session = rest[4], rest[5], rest[20]
+    asked = {
+        "program": program,
+        "arguments": arguments,
+        "environment": dict(os.environ if environment is None else environment),
+        "directory": str(directory or Path.cwd()),
+        "start_new_session": new_session,
+    }
+    files = [standard if file == -1 else file for standard, file in enumerate((given, out, error))]
+    return json.dumps(asked).encode(), files
+
+
+class Forked(subprocess.Popen[Any]):
+    """`subprocess.Popen` on arguments of `ddgate`, or of another `program` that the server knows, for a
+    process that is another one's child. What has to be set before Python starts can't be asked of it.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, program: str = "ddgate", **options: Any) -> None:
+        self._program = program
+        super().__init__(list(arguments), **options)
+
+    # These three are all of Popen that knows how a process is started and waited for.
+    def _execute_child(self, args: list[str], *rest: Any) -> None:
+        asked, files = start_asked(self._program, args, *rest)
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._connection.connect(_server())
+        socket.send_fds(self._connection, [asked], files)
+        self.pid = int(self._connection.recv(_BYTES))
+        self._close_pipe_fds(*rest[PIPES])  # type: ignore[attr-defined]
+
+    def _internal_poll(self, _deadstate: int | None = None) -> int | None:
         return self._ended(0)
 
-    def wait(self, timeout: float | None = None) -> int:
-        if self._ended(timeout) is None:
-            raise subprocess.TimeoutExpired(["ddgate"], timeout or 0.0)
-        assert self.returncode is not None
-        return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            with contextlib.suppress(ProcessLookupError):  # it ended just now
-                os.kill(self.pid, number)
-
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
+    def _wait(self, timeout: float | None) -> int:
+        ended = self._ended(timeout)
+        if ended is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        return ended
 
     def _ended(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._connection], [], [], timeout)[0]:
@@ -62,14 +76,32 @@ class Forked:
         return self.returncode
 
 
-def start(arguments: Sequence[str], environment: Mapping[str, str], log: IO[bytes]) -> Forked:
-    """Start `ddgate` with these arguments; both its outputs go to `log`, and it reads nothing."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    connection.connect(_server())
-    asked = json.dumps([list(arguments), dict(environment), str(Path.cwd())]).encode()
-    files = array.array("i", [log.fileno()])
-    connection.sendmsg([asked], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
-    return Forked(connection, int(connection.recv(_BYTES)))
+def run(
+    arguments: Sequence[str],
+    *,
+    input: str | None = None,  # noqa: A002 - as subprocess.run names it
+    timeout: float = 90,
+    **options: Any,
+) -> subprocess.CompletedProcess[str]:
+    """As `subprocess.run` with its output captured as text; its standard input holds `input`, or nothing."""
+    given = subprocess.DEVNULL if input is None else subprocess.PIPE
+    pipes: dict[str, Any] = {"stdin": given, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with Forked(arguments, text=True, **pipes, **options) as process:
+        try:
+            out, error = process.communicate(input, timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(list(arguments), process.returncode, out, error)
+
+
+def start(
+    arguments: Sequence[str], environment: Mapping[str, str], log: IO[bytes], *, program: str = "ddgate"
+) -> Forked:
+    """Start one with both its outputs going to `log`; it reads nothing."""
+    return Forked(
+        arguments, program=program, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+    )
 
 
 @cache

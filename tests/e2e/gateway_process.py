@@ -51,8 +51,9 @@ def accepts(port: int) -> bool:
 
 @dataclass
 class Gateway:
-    """One gateway. `config` is merged over a working one; `command` may replace `ddgate gateway`, with PORT
-    standing for the listener's; without it, the gateway begins with all loaded (see `forked`)."""
+    """One gateway. `config` is merged over a working one; `command`, or `mitmdump`'s arguments, may replace
+    `ddgate gateway`, with PORT standing for the listener's; without a command, it begins with all loaded (see
+    `forked`)."""
 
     directory: Path
     issuer: str
@@ -61,6 +62,7 @@ class Gateway:
     keys: Mapping[str, str]
     config: Mapping[str, Any] = field(default_factory=dict)
     command: Sequence[str] = ()
+    mitmdump: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
     process: subprocess.Popen[bytes] | Forked | None = None
@@ -126,10 +128,12 @@ class Gateway:
         return self
 
     def _started(self, environment: Mapping[str, str], log: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
+        given = [part.replace("PORT", str(self.port)) for part in self.command or self.mitmdump]
         if not self.command:
-            return forked.start(["gateway"], environment, log)
+            program = "mitmdump" if self.mitmdump else "ddgate"
+            return forked.start(given or ["gateway"], environment, log, program=program)
         return subprocess.Popen(
-            [part.replace("PORT", str(self.port)) for part in self.command],
+            given,
             env=environment,
             stdout=log,
             stderr=log,

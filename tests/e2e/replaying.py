@@ -6,13 +6,13 @@ import json
 import os
 import pty
 import select
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.e2e import forked
+from tests.e2e.forked import Forked
 from tests.e2e.gateway_process import ROOT, Gateway
 
 
@@ -38,8 +38,8 @@ class Done:
 
 
 def command(gateway: Gateway, *arguments: str) -> list[str]:
-    """Of two options of the same name the last counts, so `arguments` may replace any of these."""
-    made = [sys.executable, "-m", "addons.cli.main", "replay", "--state", str(gateway.state)]
+    """What `ddgate` is given. Of two options of one name the last counts, so `arguments` may replace any."""
+    made = ["replay", "--state", str(gateway.state)]
     made += ["--config", str(gateway.config_path), "--gateway", gateway.url, "--ca", str(gateway.ca)]
     return [*made, *arguments]
 
@@ -51,15 +51,8 @@ def environment(token: str | None) -> Mapping[str, str]:
 
 def replay(gateway: Gateway, token: str | None, *arguments: str, text: bool = False) -> Done:
     """Without a terminal; with JSON lines, unless the `text` for people is asked for."""
-    done = subprocess.run(
-        [*command(gateway, *arguments), *([] if text else ["--json"])],
-        env=environment(token),
-        capture_output=True,
-        text=True,
-        timeout=90,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    given = [*command(gateway, *arguments), *([] if text else ["--json"])]
+    done = forked.run(given, env=environment(token))
     assert "Traceback" not in done.stderr, done.stderr
     assert token is None or token not in done.stdout + done.stderr
     lines = [] if text else [json.loads(line) for line in done.stdout.splitlines()]
@@ -69,7 +62,7 @@ def replay(gateway: Gateway, token: str | None, *arguments: str, text: bool = Fa
 def on_terminal(gateway: Gateway, token: str, *arguments: str, answers: bytes) -> tuple[int, str]:
     """With somebody at a terminal who types `answers`; the exit status, and all that was shown."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
+    process = Forked(
         command(gateway, *arguments), env=environment(token), stdin=theirs, stdout=theirs, stderr=theirs
     )
     os.close(theirs)

@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.e2e.forked import Forked
 from tests.e2e.gateway_process import ROOT
 
 
@@ -38,10 +38,10 @@ class Served:
 @contextmanager
 def served(directory: Path, *arguments: str) -> Iterator[Served]:
     """Until the block ends; then it must end well when it is told to."""
-    command = [sys.executable, "-m", "addons.cli.main", "recordings", "serve", "--json", *arguments]
+    command = ["recordings", "serve", "--json", *arguments]
     log = directory / "serve.log"
     with log.open("wb") as errors:
-        process = subprocess.Popen(
+        process = Forked(
             command,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,

@@ -34,7 +34,7 @@ def faulty(
         datadog.ca,
         datadog.keys,
         config={"policy": [write_open_policy(directory)]},
-        command=(*MITMDUMP, "-s", str(ROOT / "tests/e2e/faulty_chain.py")),
+        mitmdump=(*LISTEN, "-s", str(ROOT / "tests/e2e/faulty_chain.py")),
         environment={"FAULT_FILE": str(fault)},
     )
     gateway.start()
@@ -178,7 +178,7 @@ def test_i1_unsafe_options_of_stock_mitmdump_refuse_the_start(
         datadog.port,
         datadog.ca,
         datadog.keys,
-        command=(*MITMDUMP, "-s", str(ROOT / "addons/chain.py"), "--set", f"{option}={value}"),
+        mitmdump=(*LISTEN, "-s", str(ROOT / "addons/chain.py"), "--set", f"{option}={value}"),
     )
     gateway.start(wait=False)
     assert gateway.process is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import forked
 from tests.e2e.agent_run import Agent, Ran
 from tests.e2e.approving import AUDIENCE, MONITOR, Control, calling, create_monitor, kinds, running, settings
 from tests.e2e.conftest import MakeGateway
 from tests.e2e.gateway_process import ROOT, Gateway, curl
 from tests.sandbox_processes import Issuer, StandIn
 
-COMMAND = [sys.executable, "-m", "addons.cli.main", "approvals"]
-ASK = f"{sys.executable} -m addons.cli.main approvals request"
+COMMAND = f"{sys.executable} -m addons.cli.main approvals"
+ASK = f"{COMMAND} request"
 CURL = f"curl -sS -o answer -w '%{{http_code}}\\n' -H 'Content-Type: application/json' -d @body {MONITOR}"
 
 
@@ -40,15 +40,7 @@ class Place:
             "DDGATE_CONTROL": f"http://127.0.0.1:{self.control.port}",
             "DDGATE_TOKEN": self.issuer.token(name, audience=AUDIENCE),
         }
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            env={**kept, **more},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = forked.run(["approvals", *arguments], env={**kept, **more}, timeout=60)
         assert more["DDGATE_TOKEN"] not in done.stdout + done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
 
@@ -147,8 +139,7 @@ def test_an_agents_token_decides_nothing_on_the_command_line(place: Place) -> No
     one = place.asked("mine")
     token = place.issuer.token("demo-agent")
     ran = place.agent(
-        f"DDGATE_TOKEN={token} {' '.join(COMMAND)} approve {one} --yes --control "
-        f"http://127.0.0.1:{place.control.port}"
+        f"DDGATE_TOKEN={token} {COMMAND} approve {one} --yes --control http://127.0.0.1:{place.control.port}"
     )
     assert (ran.exit_code, "bad_token" in ran.err) == (1, True)
     assert place.control.show(one)["state"] == "pending"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from addons.core.redact.vendors import fill
+from tests.e2e import forked
 from tests.e2e.gateway_process import ROOT, Gateway, curl
 from tests.sandbox_processes import Issuer, StandIn
 
@@ -41,13 +40,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer, datadog: Sta
 
 
 def ddgate(gateway: Gateway, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "addons.cli.main", *arguments, "--state", str(gateway.state)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    done = forked.run([*arguments, "--state", str(gateway.state)])
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -111,13 +104,7 @@ def test_no_search_leaves_its_secret_in_the_state_directory(asked: Gateway) -> N
 def test_every_recording_that_the_log_names_is_there_byte_for_byte(asked: Gateway, tmp_path: Path) -> None:
     def verify(state: Path) -> subprocess.CompletedProcess[str]:
         command = ["audit", "verify", "--recordings", "--state", str(state)]
-        return subprocess.run(
-            [sys.executable, "-m", "addons.cli.main", *command],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        return forked.run(command)
 
     whole = verify(asked.state)
     assert whole.returncode == 0, whole.stderr
@@ -132,9 +119,7 @@ def test_every_recording_that_the_log_names_is_there_byte_for_byte(asked: Gatewa
     assert changed.returncode == 1
     assert "is not what was recorded" in changed.stderr
     export = ["recordings", "export", "--format", "curl", "-o", "-", "--state", str(copied)]
-    sent = subprocess.run(
-        [sys.executable, "-m", "addons.cli.main", *export], capture_output=True, text=True, check=False
-    )
+    sent = forked.run(export)
     assert sent.returncode == 1
     assert "METRIC" not in sent.stdout
     segment.unlink()

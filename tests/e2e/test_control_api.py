@@ -8,7 +8,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from addons.store import moment
 from addons.store.approval_requests import Ask
 from addons.store.journal import Journal
 from addons.store.state_dir import StateDir
+from tests.e2e import forked
 from tests.e2e.approving import AUDIENCE, Control, running, settings
 from tests.e2e.conftest import MakeGateway
 from tests.e2e.gateway_process import Gateway, free_port, wait_until
@@ -306,9 +306,8 @@ def test_a_port_that_is_taken_stops_the_start_with_a_sentence(gateway: Gateway, 
 
 
 def _start_once(gateway: Gateway) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "addons.cli.main", "control"]
-    command += ["--config", str(gateway.config_path), "--state", str(gateway.state)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    command = ["control", "--config", str(gateway.config_path), "--state", str(gateway.state)]
+    return forked.run(command, timeout=60)
 
 
 def test_a_decision_is_told_to_who_watches_in_a_moment(gateway: Gateway, control: Control) -> None:

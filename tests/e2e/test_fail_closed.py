@@ -8,7 +8,6 @@ import resource
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ import httpx
 import pytest
 
 from tests.committers import committer_of
-from tests.e2e import raw_client
+from tests.e2e import forked, raw_client
 from tests.e2e.gateway_process import Gateway, accepts, curl, free_port, wait_until
 from tests.e2e.open_policy import write_open_policy
 from tests.sandbox_processes import Issuer, StandIn, start_issuer
@@ -106,14 +105,13 @@ def _ready(port: int) -> httpx.Response:
 
 @contextmanager
 def control_of(gateway: Gateway, port: int) -> Iterator[None]:
-    command = [sys.executable, "-m", "addons.cli.main", "control"]
     environment = {
         **os.environ,
         "DDGATE_CONFIG": str(gateway.config_path),
         "DDGATE_STATE": str(gateway.state),
     }
     with (gateway.directory / "control.log").open("ab") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        process = forked.start(["control"], environment, log)
     try:
         wait_until(lambda: accepts(port), 20, "control")
         yield

@@ -19,6 +19,7 @@ from tornado.websocket import websocket_connect
 
 from addons.core.redact.vendors import fill
 from addons.store.state_dir import StateDir
+from tests.e2e import forked
 from tests.e2e.gateway_process import ROOT, Curled, Gateway, curl, free_port, wait_until
 from tests.e2e.test_abuse_credential import assert_absent
 from tests.sandbox_processes import Issuer, StandIn
@@ -42,13 +43,7 @@ class Inspector:
             "DDGATE__INSPECTOR__PORT": str(self.port),
         }
         with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "addons.cli.main", "inspector"],
-                env=environment,
-                stdout=file,
-                stderr=file,
-                stdin=subprocess.DEVNULL,
-            )
+            self.process = forked.start(["inspector"], environment, file)
         self.served: list[tuple[str, bytes]] = []
         self.password = ""
         self.headers: dict[str, str] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +19,7 @@ from tests.sandbox_processes import Issuer
 
 API = "api.datadoghq.com"
 HOST = ("Host", API)
-MITMDUMP = (
-    str(Path(sys.executable).parent / "mitmdump"),
-    *("--listen-host", "127.0.0.1", "--listen-port", "PORT"),
-)
+LISTEN = ("--listen-host", "127.0.0.1", "--listen-port", "PORT")
 ENDS = ("outcome", "refused", "tunnel_refused")
 HELD = "/api/v1/held"
 BREAKS = "/api/v1/breaks"
@@ -97,7 +93,7 @@ def faulty(tmp_path: Path, issuer: Issuer, upstream: RawUpstream) -> Iterator[tu
         upstream.ca,
         KEYS,
         config={"policy": [write_open_policy(tmp_path)]},
-        command=(*MITMDUMP, "-s", str(ROOT / "tests/e2e/faulty_chain.py")),
+        mitmdump=(*LISTEN, "-s", str(ROOT / "tests/e2e/faulty_chain.py")),
         environment={"FAULT_FILE": str(fault)},
     ).start()
     yield made, fault

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e import forked
 from tests.e2e.agent_run import Agent, Said
 from tests.e2e.gateway_process import AGENT_POLICY, ROOT, Gateway, curl
 from tests.sandbox_processes import Issuer, StandIn
@@ -55,14 +54,7 @@ def run_job(agent: Agent) -> dict[str, Said]:
 
 
 def ddgate(*arguments: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "addons.cli.main", "policy", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = forked.run(["policy", *arguments], cwd=ROOT, timeout=60)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout or done.stderr
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from typing import Any
 import pytest
 
 from addons.core.redact.vendors import fill
-from tests.e2e.gateway_process import ROOT, Gateway, curl
+from tests.e2e import forked
+from tests.e2e.gateway_process import Gateway, curl
 from tests.e2e.stock_mitmproxy import Mitmdump, read_flows
 from tests.sandbox_processes import Issuer, StandIn
 
@@ -40,13 +40,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer, datadog: 
 
 
 def recordings(gateway: Gateway, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "addons.cli.main", "recordings", *arguments, "--state", str(gateway.state)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    return forked.run(["recordings", *arguments, "--state", str(gateway.state)])
 
 
 def listed(gateway: Gateway, *arguments: str) -> list[dict[str, Any]]:

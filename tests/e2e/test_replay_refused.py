@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_a_rehearsal_that_is_broken_off_leaves_no_gateway_and_no_keys(
     recorded: Gateway, issuer: Issuer
 ) -> None:
     process = subprocess.Popen(
-        command(recorded, "--who", "sre-agent"),
+        [sys.executable, "-m", "addons.cli.main", *command(recorded, "--who", "sre-agent")],
         env=environment(issuer.token("sre-agent")),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

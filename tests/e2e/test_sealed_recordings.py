@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateway_process import ROOT, Gateway, curl
+from tests.e2e import forked
+from tests.e2e.gateway_process import Gateway, curl
 from tests.e2e.stock_mitmproxy import Mitmdump
 from tests.sandbox_processes import Issuer, StandIn
 
@@ -48,13 +48,8 @@ def sealing(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer, datadog: S
 
 
 def ddgate(gateway: Gateway, *arguments: str, config: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "addons.cli.main", *arguments, "--state", str(gateway.state)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "DDGATE_CONFIG": str(config or gateway.config_path)},
-    )
+    environment = {**os.environ, "DDGATE_CONFIG": str(config or gateway.config_path)}
+    return forked.run([*arguments, "--state", str(gateway.state)], env=environment)
 
 
 def test_the_segments_hold_nothing_that_can_be_read(sealing: Gateway) -> None:

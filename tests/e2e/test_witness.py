@@ -6,7 +6,6 @@ import json
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from tests.e2e import forked
 from tests.e2e.gateway_process import Gateway, curl, free_port, wait_until
 from tests.e2e.test_fail_closed import control_of
 from tests.sandbox_processes import Issuer
@@ -25,8 +25,7 @@ type MakeGateway = Callable[..., Gateway]
 
 
 def ddgate(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "addons.cli.main", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return forked.run([str(word) for word in words], timeout=60)
 
 
 def own_state(port: int) -> dict[str, Any]:

@@ -7,10 +7,10 @@ import re
 import signal
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,6 +20,7 @@ from tornado.websocket import websocket_connect
 from addons.inspector.main import InspectorRefused, run_inspector
 from addons.store.segments import SegmentWriter
 from addons.store.state_dir import StateDir
+from tests.e2e.forked import Forked
 
 type MakeFlow = Callable[..., bytes]
 
@@ -28,14 +29,9 @@ FLOW = "0123abcd-0000"
 HOST_OF_FLOW = '"address"'  # the host that mitmproxy's test flow names
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "addons.inspector.main", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
+def start(*arguments: str) -> Forked:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return Forked(arguments, program="inspector", text=True, **pipes)
 
 
 @pytest.fixture

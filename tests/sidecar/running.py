@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.e2e import forked
+
 REPOSITORY = Path(__file__).parents[2]
 # A shell starts background jobs with these ignored, and ddgate run leaves ignored what its caller ignores.
 _ENTRY = (
@@ -29,14 +31,17 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def ddgate_run(
-    *arguments: str, more: dict[str, str] | None = None, timeout: float = 60
+    *arguments: str, more: dict[str, str] | None = None, timeout: float = 60, is_forked: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command_line(*arguments),
-        env=environment(**(more or {})),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        cwd=REPOSITORY,
-    )
+    """What is forked has its arguments, but no command line of its own that could be read from outside."""
+    if not is_forked:
+        return subprocess.run(
+            command_line(*arguments),
+            env=environment(**(more or {})),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            cwd=REPOSITORY,
+        )
+    return forked.run(["run", *arguments], env=environment(**(more or {})), timeout=timeout, cwd=REPOSITORY)

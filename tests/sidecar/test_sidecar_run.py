@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.forked import Forked
 from tests.sidecar.fake_gateway import Certificates, FakeGateway, make_token
 from tests.sidecar.running import REPOSITORY, command_line, ddgate_run, environment
 
@@ -61,12 +62,11 @@ def test_a_signal_reaches_the_command_and_its_status_comes_back(
 ) -> None:
     wait = "echo ready; while :; do sleep 0.05; done"
     script = f"trap 'echo got {name}; exit 42' {name.removeprefix('SIG')}; {wait}"
-    process = subprocess.Popen(
-        command_line(*options(gateway, certificates, token_file), "--", "sh", "-c", script),
+    process = Forked(
+        ["run", *options(gateway, certificates, token_file), "--", "sh", "-c", script],
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,
-        cwd=REPOSITORY,
         start_new_session=True,  # no terminal: the signal goes to ddgate run alone
     )
     assert process.stdout is not None
@@ -129,7 +129,7 @@ def test_no_token_and_no_key_is_in_the_childs_environment_or_any_command_line(
             more["MINE"] = token
         case _:
             more[way] = token
-    done = ddgate_run(*arguments, "--", sys.executable, "-c", DUMP, more=more)
+    done = ddgate_run(*arguments, "--", sys.executable, "-c", DUMP, more=more, is_forked=False)
     assert done.returncode == 0, done.stderr
     assert token not in done.stdout + done.stderr
     assert token.split(".")[2] not in done.stdout

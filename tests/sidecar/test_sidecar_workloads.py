@@ -152,7 +152,7 @@ def test_no_token_is_in_the_childs_environment_or_any_command_line(
     command = ["sh", "-c", f'{curl} && exec "$0" -c "$1"', sys.executable, DUMP]
     with Endpoint(lambda: as_github(token)).running() as endpoint:
         more = endpoint.github if place == "github" else {"DDGATE_ID_TOKEN": token}
-        done = ddgate_run(*arguments, "--", *command, more=more)
+        done = ddgate_run(*arguments, "--", *command, more=more, is_forked=False)
     assert done.returncode == 0, done.stderr
     assert gateway.connects[0].fields["proxy-authorization"] == f"Bearer {token}"
     said = done.stdout + done.stderr

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +14,8 @@ from typing import Self
 
 from addons.core.transparency.signed_note import VerifierKey
 from addons.store.witness_client import KnownWitness
+from tests.e2e import forked
+from tests.e2e.forked import Forked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _SECONDS = 20.0
@@ -26,7 +26,7 @@ _LISTENS = re.compile(r"The witness (\S+) listens on http://127\.0\.0\.1:(\d+) "
 class WitnessProcess:
     """`log` is where its standard error goes. Give `stop` or use it as a context manager."""
 
-    process: subprocess.Popen[bytes]
+    process: Forked
     log: Path
     vkey: str
     port: int
@@ -37,11 +37,8 @@ class WitnessProcess:
         logs = [option for vkey in vkeys for option in ("--log", vkey)]
         with log.open("ab") as errors:
             begins = errors.tell()
-            process = subprocess.Popen(
-                command("serve", "--dir", str(directory), *logs, "--listen", f"127.0.0.1:{port}"),
-                stderr=errors,
-                cwd=REPOSITORY,
-            )
+            listen = ("--listen", f"127.0.0.1:{port}")
+            process = Forked(["witness", "serve", "--dir", str(directory), *logs, *listen], stderr=errors)
         deadline = time.monotonic() + _SECONDS
         while not (found := _LISTENS.search(log.read_text()[begins:])):
             if process.poll() is not None or time.monotonic() > deadline:
@@ -78,12 +75,6 @@ class WitnessProcess:
         self.stop()
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "addons.cli.main", "witness", *arguments]
-
-
 def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
     """One of the other commands, to its end."""
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, check=False, cwd=REPOSITORY, env=os.environ
-    )
+    return forked.run(["witness", *arguments])

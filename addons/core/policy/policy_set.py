@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from addons.core.model import Effect, Reason
 from addons.core.policy.compiling.compile_names import compile_names, observe_until
 from addons.core.policy.compiling.compile_rules import canonical, compile_rules
-from addons.core.policy.compiling.operation_fits import OperationCatalogue, Operations
+from addons.core.policy.compiling.operation_fits import OperationCatalogue, operations_of
 from addons.core.policy.compiling.policy_file import PolicyFile
 from addons.core.policy.compiling.salvage import salvaged
 from addons.core.policy.decide import decide, wanted
@@ -81,7 +81,7 @@ class PolicySet:
                 if (rest := salvaged(source)) is not None:
                     parsed.append(PolicyFile(*rest, detectors=detectors))
         all_read = not problems
-        operations = Operations(catalogue)
+        operations = operations_of(catalogue)
         compile_names(parsed)
         until = observe_until(parsed)
         compiled = [rule for file in parsed for rule in compile_rules(file, operations)]

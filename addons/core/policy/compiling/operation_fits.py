@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from addons.core.model import Effect, Operation, Risk
@@ -22,6 +23,7 @@ type OperationKey = tuple[str, str]
 class OperationCatalogue(Protocol):
     """What policy asks of the catalogue. A name may stand for an operation of each version."""
 
+    def __hash__(self) -> int: ...
     def by_name(self, name: str) -> tuple[Operation, ...]: ...
     def names(self) -> Collection[str]: ...
     def tags(self) -> Collection[str]: ...
@@ -81,6 +83,12 @@ class Operations:
     def with_risks(self, risks: Collection[str]) -> set[OperationKey]:
         """Find those that are of at least one of these."""
         return set[OperationKey]().union(*(self._by_risk.get(risk, ()) for risk in risks))
+
+
+@lru_cache(maxsize=1)
+def operations_of(catalogue: OperationCatalogue) -> Operations:
+    """Sort the catalogue, once for all the policies that are compiled with it: neither ever changes."""
+    return Operations(catalogue)
 
 
 def compile_op(
