@@ -15,7 +15,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
 
 from addons.store.audit_record import RecordRefused
 from addons.store.committer import Entry, JournalUnavailable, Opened, Outcome, Place
@@ -28,11 +27,6 @@ _ROOT = Path(__file__).resolve().parents[2]
 _MODULE = "addons.store.committer_child"
 _ENDING = 10.0  # seconds that the process has to complete its segment
 _READ = 256 * 1024
-# Under load the process rests after a group for so many times as long as that took, and for so many seconds
-# at most: the groups grow, and a commit costs much the same for ten records as for one. A group of one is
-# followed at once, so that a caller that is alone waits for nothing.
-_REST = 3.0
-_LONGEST_REST = 0.008
 
 
 class ProcessWriter:
@@ -50,11 +44,10 @@ class ProcessWriter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Task[None] | None = None
         self._opening = threading.Lock()
-        self._resting: asyncio.Handle | None = None
+        self._sending: asyncio.Handle | None = None
         self._queue: list[Waiting] = []
-        # The group that is being committed, when it was sent, and the places of those in it that weren't.
+        # The group that is being committed, and the places of those in it that couldn't be sent.
         self._group: list[Waiting] = []
-        self._sent_at = 0.0
         self._refused: list[tuple[int, RecordRefused]] = []
         self._unsent = memoryview(b"")
         self._frames = Frames()
@@ -140,17 +133,17 @@ class ProcessWriter:
             self._loop.add_reader(self._connection, self._read)
 
     def _detach(self) -> None:
-        for handle in (self._resting, self._starting):
+        for handle in (self._sending, self._starting):
             if handle is not None:
                 handle.cancel()
-        self._resting = self._starting = None
+        self._sending = self._starting = None
         if self._loop is None or self._connection is None or self._loop.is_closed():
             return
         self._loop.remove_reader(self._connection)
         self._loop.remove_writer(self._connection)
 
     def _send(self) -> None:
-        self._resting = None
+        self._sending = None
         if self._group or not self._queue:
             return
         if self._process is not None and self._process.poll() is not None:
@@ -178,7 +171,6 @@ class ProcessWriter:
     def _take_group(self) -> None:
         self._group, self._queue = self._queue, []
         message, self._refused = _message([each.entry for each in self._group])
-        self._sent_at = monotonic()
         self._unsent = memoryview(framed(message))
 
     def _write(self) -> None:
@@ -202,7 +194,6 @@ class ProcessWriter:
             data = self._connection.recv(_READ)
             if not data:
                 raise EOFError  # noqa: TRY301 - as good as an error of the socket
-            in_group = len(self._group)
             self._take_answers(data)
         except BlockingIOError:
             return
@@ -211,14 +202,12 @@ class ProcessWriter:
             self._go_on()
             return
         if not self._group:
-            took = monotonic() - self._sent_at
-            self._go_on(rest=min(took * _REST, _LONGEST_REST) if in_group > 1 else 0.0)
+            self._go_on()
 
-    def _go_on(self, *, rest: float = 0.0) -> None:
-        if self._resting is None and self._starting is None:
+    def _go_on(self) -> None:
+        if self._sending is None and self._starting is None:
             assert self._loop is not None  # noqa: S101 - as above
-            later, soon = self._loop.call_later, self._loop.call_soon
-            self._resting = later(rest, self._send) if rest else soon(self._send)
+            self._sending = self._loop.call_soon(self._send)
 
     def _take_answers(self, data: bytes) -> None:
         """Raises EOFError for an answer that is none to this group."""
