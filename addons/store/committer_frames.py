@@ -54,13 +54,16 @@ class Answer:
 type _Reduced = tuple[Any, ...]
 
 
-def pickled(message: object) -> bytes:
-    """Raises whatever pickle raises for what has no such form."""
+def framed(message: object) -> memoryview:
+    """The message behind its length. Raises whatever pickle raises for what has no such form."""
     file = io.BytesIO()
+    file.write(bytes(_LENGTH.size))
     pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
     pickler.dispatch_table = _reducers()
     pickler.dump(message)
-    return file.getvalue()
+    frame = file.getbuffer()
+    _LENGTH.pack_into(frame, 0, len(frame) - _LENGTH.size)
+    return frame
 
 
 @functools.cache
@@ -84,10 +87,6 @@ def _unchanging(values: dict[Any, Any]) -> MappingProxyType[Any, Any]:
     return MappingProxyType(values)
 
 
-def framed(message: bytes) -> bytes:
-    return _LENGTH.pack(len(message)) + message
-
-
 class Frames:
     """Puts messages together that come in any pieces."""
 
@@ -95,7 +94,7 @@ class Frames:
         self._data = bytearray()
 
     def feed(self, data: bytes) -> Iterator[object]:
-        """Give the messages that are whole by now."""
+        """Give the messages that are whole by now. Raises EOFError for what is none."""
         self._data += data
         while len(self._data) >= _LENGTH.size:
             end = _LENGTH.size + _LENGTH.unpack_from(self._data)[0]
@@ -103,18 +102,25 @@ class Frames:
                 return
             message = bytes(self._data[_LENGTH.size : end])
             del self._data[:end]
-            yield pickle.loads(message)  # noqa: S301 - see above
+            yield _loaded(message)
 
 
 def send(connection: socket.socket, message: object) -> None:
     """Blocks. Raises OSError."""
-    connection.sendall(framed(pickled(message)))
+    connection.sendall(framed(message))
 
 
 def receive(connection: socket.socket) -> object:
     """Blocks. Raises OSError, and EOFError where the other end is closed."""
     (length,) = _LENGTH.unpack(_read(connection, _LENGTH.size))
-    return pickle.loads(_read(connection, length))  # noqa: S301 - see above
+    return _loaded(_read(connection, length))
+
+
+def _loaded(message: bytes | bytearray) -> object:
+    try:
+        return pickle.loads(message)  # noqa: S301 - see above
+    except Exception as error:
+        raise EOFError("what came is no message") from error
 
 
 def _read(connection: socket.socket, size: int) -> bytearray:

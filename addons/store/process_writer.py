@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import pickle
 import socket
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from addons.store.audit_record import RecordRefused
 from addons.store.committer import Entry, JournalUnavailable, Opened, Outcome, Place
-from addons.store.committer_frames import Answer, Frames, Hello, framed, pickled, receive
+from addons.store.committer_frames import Answer, Frames, Hello, framed, receive, send
 from addons.store.waiting import Done, Waiting
 
 _log = logging.getLogger(__name__)
@@ -62,11 +61,10 @@ class ProcessWriter:
             process, connection = _start()
         except OSError as error:
             raise _not_started(error.strerror) from None
-        try:
-            connection.sendall(framed(pickled(Hello(self._place, self._file))))
+        answer: object = None
+        with suppress(OSError, EOFError):
+            send(connection, Hello(self._place, self._file))
             answer = _read_answer(receive(connection))
-        except (OSError, EOFError):
-            answer = None
         if not isinstance(answer, Opened):
             _end(process, connection)
             raise answer if isinstance(answer, JournalUnavailable) else _not_started("it ended")
@@ -158,11 +156,13 @@ class ProcessWriter:
     async def _start_anew(self) -> None:
         try:
             await asyncio.to_thread(self.open)
-        except JournalUnavailable as unavailable:
-            self._take_group()
-            self._unsent = memoryview(b"")
+        except Exception as error:  # noqa: BLE001 - every caller is refused, and the next call tries anew
             self._starting = None
-            self._settle([unavailable] * len(self._group))
+            unavailable = _not_started(type(error).__name__)
+            if isinstance(error, JournalUnavailable):
+                unavailable = error
+            group, self._queue = self._queue, []
+            self._done(group, [unavailable] * len(group))
             return
         self._starting = None
         self._attach()
@@ -170,8 +170,7 @@ class ProcessWriter:
 
     def _take_group(self) -> None:
         self._group, self._queue = self._queue, []
-        message, self._refused = _message([each.entry for each in self._group])
-        self._unsent = memoryview(framed(message))
+        self._unsent, self._refused = _message([each.entry for each in self._group])
 
     def _write(self) -> None:
         assert self._loop is not None  # noqa: S101 - as above
@@ -270,23 +269,24 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
 def _end(process: subprocess.Popen[bytes], connection: socket.socket) -> None:
     connection.close()
     process.kill()
-    process.wait()
+    # One that waits for the disk ends late, and that is none of the loop's time.
+    threading.Thread(target=process.wait, daemon=True).start()
 
 
-def _message(entries: Sequence[Entry]) -> tuple[bytes, list[tuple[int, RecordRefused]]]:
+def _message(entries: Sequence[Entry]) -> tuple[memoryview, list[tuple[int, RecordRefused]]]:
     """Those entries that can be sent; and of the others where they stood, and why not."""
     with suppress(Exception):
-        return pickled(list(entries)), []
+        return framed(list(entries)), []
     good: list[Entry] = []
     refused: list[tuple[int, RecordRefused]] = []
     for index, entry in enumerate(entries):
         try:
-            pickled(entry)
-        except (TypeError, ValueError, AttributeError, RecursionError, pickle.PicklingError):
+            framed(entry)
+        except Exception:  # noqa: BLE001 - whatever it is, this entry is refused and the others go on
             refused.append((index, RecordRefused("a record or a change can't be sent to be written")))
         else:
             good.append(entry)
-    return pickled(good), refused
+    return framed(good), refused
 
 
 def _not_started(why: str | None) -> JournalUnavailable:
