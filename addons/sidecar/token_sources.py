@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -13,6 +14,7 @@ from typing import Protocol, runtime_checkable
 _MAX_BYTES = 65536
 _PIPE_SECONDS = 10.0
 _LOOK_AGAIN = 0.02
+_KILLED_SECONDS = 2.0  # that a killed command may take to be gone
 
 
 class TokenError(Exception):
@@ -97,8 +99,7 @@ class CommandSource:
             raise TokenError(f"the token command took longer than {self.timeout:.0f} s") from None
         finally:
             if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
+                await _kill(process)
         if process.returncode != 0 and len(data) <= _MAX_BYTES:
             raise TokenError(f"the token command failed with status {process.returncode}")
         return _as_text(data, "the token command's output")
@@ -115,6 +116,20 @@ class EnvironmentSource:
         if not self.value.strip():
             raise TokenError(f"{self.name} is empty; put a token there")
         return self.value.strip()
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """End it with all that it has started, unless that has left its group. asyncio waits for the end of what
+    it prints, too, and as long as too much of that lies unread it doesn't look for the end.
+    """
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.stdout is not None  # noqa: S101 - as asked when it was started
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_KILLED_SECONDS):
+            while await process.stdout.read(_MAX_BYTES):
+                pass
+            await process.wait()
 
 
 async def _read_pipe(file: int) -> bytes:
