@@ -15,7 +15,7 @@ from mitmproxy import http
 from addons import flowstate
 from addons.answers import refuse
 from addons.core.model import Reason, Refusal
-from addons.streamed_answer import break_off
+from addons.streamed_answer import break_off, keep_open
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +93,7 @@ class StreamWatch:
         else:
             self._check_again(flow)
         if call.refusal is None:
+            keep_open(flow.client_conn)  # a stream may be silent: how long it may last is said here
             self._look_later(flow_ref, until)
         else:
             logger.info("the answer to call %s is cut: %s", call.id, call.refusal.message)

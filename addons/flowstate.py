@@ -137,9 +137,9 @@ class Streamed:
         self.events, self.out = b"", None
         self.clearances.clear()
 
-    def end_part(self) -> None:
+    def end_part(self, *, go_on: bool) -> None:
         self.raw = self.events = b""
-        if self.go_on is not None:
+        if go_on and self.go_on is not None:
             self.go_on()
             self.go_on = None
 

@@ -13,7 +13,7 @@ from mitmproxy.proxy import server_hooks
 from addons import flowstate
 from addons.answers import NOT_PERMITTED, WITHHELD, Standing, response_of
 from addons.flowstate import ANSWER_STAGES, PART_STAGES, REQUEST_STAGES, STREAM_STAGES, TUNNEL_STAGES
-from addons.streamed_answer import nothing_passes, stop_reading
+from addons.streamed_answer import catch_up, nothing_passes, stop_reading
 
 _NOT_DIALLED = "ddgate: the connection was not permitted"
 
@@ -53,7 +53,9 @@ class DefaultDeny:
         stream = flowstate.call_of(flow).stream
         if stream is not None:
             stream.out = None
-            stream.go_on = await stop_reading(flow.client_conn)
+            if stream.go_on is None:
+                stream.go_on = await stop_reading(flow.client_conn)
+            await catch_up(flow.client_conn)
 
     def error(self, flow: http.HTTPFlow) -> None:
         call = flowstate.call_of(flow)

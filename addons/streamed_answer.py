@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,24 @@ async def stop_reading(client: connection.Client) -> Callable[[], None] | None:
     return lock.release
 
 
+async def catch_up(client: connection.Client) -> None:
+    """Wait, as the holder of `stop_reading`, until the client has taken most of what was sent to it."""
+    proxy = ctx.master.addons.get("proxyserver")
+    handler = proxy.connections.get(client.id) if proxy is not None else None
+    transport = handler.transports.get(client) if handler is not None else None
+    if transport is not None and transport.writer is not None:
+        with suppress(OSError):  # it left, which its own handler tells
+            await transport.writer.drain()
+
+
+def keep_open(client: connection.Client) -> None:
+    """Let silence on this client's connections count from now."""
+    proxy = ctx.master.addons.get("proxyserver")
+    handler = proxy.connections.get(client.id) if proxy is not None else None
+    if handler is not None:
+        handler.timeout_watchdog.register_activity()
+
+
 def break_off(one: http.HTTPFlow, why: str) -> None:
     """Close the way to the upstream; mitmproxy then reports the call as broken off. A client that doesn't
     take what was sent to it is left behind.
@@ -86,7 +105,10 @@ def _streaming(original: Callable[[Any, Any], Iterator[Any]]) -> Callable[[Any, 
             return  # trailers, which aren't passed on
         stream.begin_part(b"" if is_end else event.data, is_last=is_end)
         yield AnswerPartHook(self.flow)
-        stream.end_part()
+        # What was read already passes before more is read.
+        queue = self._paused_event_queue
+        more = bool(queue) and isinstance(queue[0], (ResponseData, ResponseEndOfMessage))
+        stream.end_part(go_on=stream.out is None or not more)
         if stream.out is None:
             yield from _cut(self, call)
             return
@@ -125,6 +147,8 @@ def _cut(layer: Any, call: Call) -> Iterator[Any]:
     why = RequestProtocolError(layer.stream_id, "the answer was cut", ErrorCode.KILL)
     yield SendHttp(why, layer.context.server)
     yield HttpResponseHook(layer.flow)
+    assert call.stream is not None  # noqa: S101 - it doesn't end being one
+    yield from _send_waiting(layer, call.stream)  # it was released, and is on record
     note = ResponseData(layer.stream_id, cut_note(call.refusal, call.id))
     yield SendHttp(note, layer.context.client)
     layer.server_state = layer.state_done

@@ -11,12 +11,16 @@ from addons.core.event_stream import EventCutter, EventTooLarge, split
 _PARTS = (b"data: a", b"data:", b": ping", b"event: x", b"\n", b"\r\n", b"\r", b"\n\n", b"\r\n\r\n", b"z")
 
 
+def in_lines(stream: bytes) -> bytes:
+    return stream.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
 @given(st.lists(st.sampled_from(_PARTS), max_size=30), st.integers(1, 7))
-def test_nothing_is_lost_or_changed(parts: list[bytes], size: int) -> None:
+def test_nothing_is_lost_and_lines_end_alike(parts: list[bytes], size: int) -> None:
     stream = b"".join(parts)
     cutter = EventCutter(1000)
     out = [cutter.feed(stream[at : at + size]) for at in range(0, len(stream), size)]
-    assert b"".join(out) + cutter.finish() == stream
+    assert b"".join(out) + cutter.finish() == in_lines(stream)
 
 
 @given(
@@ -27,7 +31,7 @@ def test_events_come_out_as_soon_as_they_are_whole(events: list[bytes]) -> None:
     for event in events:
         for end in (b"\n\n", b"\r\n\r\n", b"\r\r"):
             assert cutter.feed(event) == b""
-            assert cutter.feed(end) == event + end
+            assert cutter.feed(end) == in_lines(event + end)
     assert cutter.finish() == b""
 
 
@@ -54,3 +58,11 @@ def test_an_event_that_never_ends_is_not_held_for_ever() -> None:
 def test_many_whole_events_may_be_larger_than_one() -> None:
     events = b"data: a\n\n" * 100
     assert EventCutter(100).feed(events) == events
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_byte_order_mark_and_other_line_ends_hide_no_line(size: int) -> None:
+    stream = b"\xef\xbb\xbfdata: a\rdata: b\r\rdata: c\r\n\r\n"
+    cutter = EventCutter(1000)
+    out = b"".join(cutter.feed(stream[at : at + size]) for at in range(0, len(stream), size))
+    assert out + cutter.finish() == b"data: a\ndata: b\n\ndata: c\n\n"

@@ -135,6 +135,7 @@ def test_i3_a_key_split_over_chunks_never_shows(place: Place, cut: int) -> None:
     "events",
     [
         [b"data: 0123456789\ndata: abcdef0123456789abcde1\n\n"],
+        [b"data: 0123456789\rdata: abcdef0123456789abcde1\r\r"],
         [_json(text="0123456789abc"), _json(text="def0123456789abcde1")],
         [b"data: %c\n\n" % digit for digit in API_KEY.encode()],
     ],

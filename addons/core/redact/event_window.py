@@ -20,6 +20,8 @@ _WHITE_END = re2.compile(rb"(?:\s|\\[nrt])\z", options=_LATIN1)
 _MAX_PIECE = 4096
 _MAX_HELD = 1024  # of text; longer than secrets that have no white space in them
 _REMEMBERED = 8192
+_SMALL = 256
+_MAX_BETWEEN = 8  # events in a row that say nothing
 
 
 class EventsMerged(ValueError):  # noqa: N818 - named for what the caller is told
@@ -38,7 +40,7 @@ class EventWindow:
     def add(self, events: bytes) -> bytes:
         """Give what of a text passed already, the events that are held, and those that come now."""
         self._held += split(events)
-        if not any(_piece(event) is not None for event in self._held):
+        if any(map(_is_foreign, self._held)) and not any(_piece(event) is not None for event in self._held):
             self._before = []
         return b"".join([*self._before, *self._held])
 
@@ -60,11 +62,30 @@ class EventWindow:
 
     def _remember(self, passed: list[bytes]) -> None:
         texts = [*self._before, *(event for event in passed if _piece(event) is not None)]
-        size, start = 0, len(texts)
-        while start and size + len(texts[start - 1]) <= _REMEMBERED:
+        # A key block that began and hasn't ended: without its first line what follows is no key any more.
+        pinned = _open_block(texts)
+        size, start = sum(map(len, texts[pinned])), len(texts)
+        while start > pinned.stop and size + len(texts[start - 1]) <= _REMEMBERED:
             start -= 1
             size += len(texts[start])
-        self._before = texts[start:]
+        self._before = [*texts[pinned], *texts[start:]] if pinned.stop else texts[start:]
+
+
+def _open_block(texts: list[bytes]) -> slice:
+    """Where the first line of a key block stands that hasn't ended; empty where there is none."""
+    ends: list[int] = []
+    joined = b""
+    for event in texts:
+        joined += _piece(event) or b""
+        ends.append(len(joined))
+    begin = joined.rfind(b"-----BEGIN")
+    if begin < 0 or b"-----END" in joined[begin:]:
+        return slice(0, 0)
+    end = joined.find(b"-----", begin + 10)
+    end = len(joined) if end < 0 else end + 7  # and the line's end
+    first = next(at for at, stop in enumerate(ends) if stop > begin)
+    last = next((at for at, stop in enumerate(ends) if stop >= end), len(ends) - 1)
+    return slice(first, last + 1)
 
 
 def _piece(event: bytes) -> bytes | None:
@@ -77,15 +98,20 @@ def _piece(event: bytes) -> bytes | None:
     return found[-1] if found else None
 
 
+def _is_foreign(event: bytes) -> bool:
+    """Whether an event that is no piece ends the text before it; a comment or a sign of life doesn't."""
+    return b'"jsonrpc"' in event or (len(event) > _SMALL and b"data" in event)
+
+
 def _open_ones(events: list[bytes]) -> int:
     """How many of the last events bring a word that may go on."""
     count = between = size = 0
     for event in reversed(events):
         piece = _piece(event)
         if piece is None:
-            if b"data" in event:
+            between += 1  # a comment, or a sign of life
+            if _is_foreign(event) or between > _MAX_BETWEEN:
                 break
-            between += 1  # a comment
             continue
         size += len(piece)
         if not piece or _WHITE_END.search(piece) or size > _MAX_HELD:

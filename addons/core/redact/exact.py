@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import string
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ _HEX_DIGITS = frozenset(string.hexdigits)
 _MIN_LENGTH = 8
 _MIN_BEGINNING = 6
 _MAX_BEGINNING = 128
+_MIN_ENCODED = 10
 
 
 class ExactScrubber:
@@ -26,7 +28,7 @@ class ExactScrubber:
     that is too short to be told from ordinary text, or that is not ASCII.
     """
 
-    __slots__ = ("_any", "_beginnings", "_each")
+    __slots__ = ("_any", "_beginnings", "_each", "_encoded", "_encoded_folded")
 
     def __init__(self, secrets: Sequence[tuple[str, bytes]]) -> None:
         options = re2.Options()
@@ -50,6 +52,9 @@ class ExactScrubber:
         self._beginnings = frozenset(
             secret[:length].lower() for _, secret in secrets for length in range(_MIN_BEGINNING, len(secret))
         )
+        encoded = [_encoded(variant) for _, secret in secrets for variant in _variants(secret.decode())]
+        self._encoded_folded = tuple({form for folded, _ in encoded for form in folded})
+        self._encoded = tuple({form for _, exact in encoded for form in exact})
         self._any = re2.compile("|".join(patterns).encode("latin-1"), options=options) if patterns else None
 
     def __repr__(self) -> str:
@@ -59,9 +64,16 @@ class ExactScrubber:
         return self._any is not None and self._any.search(data) is not None
 
     def begins_at_end(self, data: bytes) -> bool:
-        """Whether `data` ends as a secret begins, raw, with six characters of it or more."""
+        """Whether `data` ends as a secret begins: raw, with six characters of it or more, or encoded
+        throughout in percent, JSON or hexadecimal escapes or in base64, with ten.
+        """
         end = data[-_MAX_BEGINNING:].lower()
-        return any(end[at:] in self._beginnings for at in range(len(end) - _MIN_BEGINNING + 1))
+        if any(end[at:] in self._beginnings for at in range(len(end) - _MIN_BEGINNING + 1)):
+            return True
+        folded = data.lower()
+        return any(_ends_as(folded, form) for form in self._encoded_folded) or any(
+            _ends_as(data, form) for form in self._encoded
+        )
 
     def scrub(self, data: bytes) -> tuple[bytes, int]:
         """Give `data` without the secrets and the number replaced; the same object when there is none."""
@@ -93,13 +105,42 @@ def without_pauses(data: bytes) -> bytes:
 def _pattern(secret: bytes) -> str:
     text = secret.decode("ascii")
     fold = all(char in _HEX_DIGITS for char in text)
-    variants = sorted({text, text.lower(), text.upper()}) if fold else [text]
+    variants = _variants(text)
     forms = [flex(text, fold=fold)]
     for variant in variants:
         value = variant.encode("ascii")
         forms += base64_forms(value)
         forms += [_separated_hex(value), *(base64_forms(value.hex().encode()))]
     return "|".join(forms)
+
+
+def _variants(text: str) -> list[str]:
+    """In either case, where it is a value of hex digits."""
+    fold = all(char in _HEX_DIGITS for char in text)
+    return sorted({text, text.lower(), text.upper()}) if fold else [text]
+
+
+def _encoded(text: str) -> tuple[list[bytes], list[bytes]]:
+    """A value as a whole in hexadecimal and in escapes, in lower case; and in base64, in every alignment."""
+    value = text.encode("ascii")
+    escapes = ("%02x", "%%%02x", "\\u%04x", "\\x%02x")
+    folded = ["".join(escape % byte for byte in value).encode() for escape in escapes]
+    exact: list[bytes] = []
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        # Without the characters that what stands before has a part in.
+        exact += (encode(b"\0" * before + value)[own:] for before, own in enumerate((0, 2, 3)))
+    return folded, exact
+
+
+def _ends_as(data: bytes, form: bytes) -> bool:
+    """Whether `data` ends as `form` begins, with ten characters of it or more."""
+    data, start = data[-len(form) :], form[:_MIN_ENCODED]
+    at = data.rfind(start)
+    while at >= 0:
+        if form.startswith(data[at:]):
+            return True
+        at = data.rfind(start, 0, at + len(start) - 1)
+    return False
 
 
 def _separated_hex(value: bytes) -> str:

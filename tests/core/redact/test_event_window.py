@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 from itertools import pairwise
 
 import pytest
@@ -93,3 +95,29 @@ def test_a_mask_over_the_end_of_an_event_is_refused() -> None:
     window.add(_event("one ") + _event("two "))
     with pytest.raises(EventsMerged):
         window.take(_event("one two "), is_last=False)
+
+
+@pytest.mark.parametrize("padding", ["", "m" * 150])
+def test_of_a_private_key_in_many_events_no_line_passes(padding: str) -> None:
+    body = base64.b64encode(random.Random(5).randbytes(1190)).decode()  # noqa: S311 - any bytes
+    lines = [body[at : at + 64] for at in range(0, len(body), 64)]
+    label = "RSA PRIVATE KEY"
+    text = "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", "and more"])
+    parts = [
+        f"data: {json.dumps({'item_id': padding, 'delta': text[at : at + 4]})}\n\n".encode()
+        for at in range(0, len(text), 4)
+    ]
+    out = b"".join(_streamed(parts)).decode()
+    told = "".join(json.loads(line[6:])["delta"] for line in out.splitlines() if line)
+    assert not [line for line in lines if line in told.replace("\n", "")]
+    assert told.endswith("and more")
+
+
+def test_a_sign_of_life_between_two_pieces_lets_none_of_them_pass() -> None:
+    ping = b'event: ping\ndata: {"type": "ping"}\n\n'
+    parts = [_event("it is " + TOKEN[:20]), ping, ping, _event(TOKEN[20:] + " and"), ping]
+    passed = _streamed(parts)
+    out = b"".join(passed)
+    assert TOKEN[:20].encode() not in out
+    assert TOKEN[20:].encode() not in out
+    assert out.count(ping) == 3

@@ -52,6 +52,47 @@ def test_of_a_key_over_several_events_only_the_first_few_characters_pass(
     assert len(b"".join(pieces[: len(split(passed))])) < 6
 
 
+def _halves(key: bytes, form: Callable[[bytes], bytes], between: bytes = b"") -> list[bytes]:
+    """Two events that bring a key, all but three characters of it in the first; and what comes in between."""
+    return [form(key[:-3]), *([between] if between else []), form(key[-3:])]
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        base64.b64encode(KEY),
+        base64.b64encode(b"x" + KEY),
+        base64.b64encode(b"xy" + KEY),
+        KEY.hex().encode(),
+        KEY.hex().upper().encode(),
+        b"".join(b"%%%02X" % byte for byte in KEY),
+        b"".join(b"\\u%04x" % byte for byte in KEY),
+    ],
+)
+def test_of_an_encoded_key_in_pieces_none_passes(encoded: bytes) -> None:
+    assert _passed(_halves(encoded, lambda piece: b'data: {"text": "%s"}\n\n' % piece)) == (b"", True)
+
+
+@pytest.mark.parametrize(
+    ("form", "between"),
+    [
+        (b'{"text": "%s"}', b'event: ping\ndata: {"type": "ping"}\n\n'),
+        (b'{"i": 0, "text": "%s"}', b'data: {"i": 1, "text": "of another"}\n\n'),
+        (b'{"text": "%s", "m": {"text": "done"}}', b""),
+        (b'{"t": ["%s"]}', b""),
+        (b'{"t": ["a", "%s", "b"]}', b""),
+        (b'{"padding": "' + b"x " * 9000 + b'", "text": "%s"}', b""),
+    ],
+)
+def test_a_key_in_pieces_is_seen_past_what_stands_around_it(form: bytes, between: bytes) -> None:
+    def event(piece: bytes) -> bytes:
+        return b"data: " + form.replace(b"%s", piece) + b"\n\n"
+
+    passed, cut = _passed(_halves(KEY, event, between))
+    assert cut
+    assert KEY[:6] not in passed
+
+
 def test_a_key_over_the_data_lines_of_one_event() -> None:
     passed, cut = _passed([b"data: " + KEY[:5] + b"\ndata:" + KEY[5:] + b"\n\n"])
     assert (passed, cut) == (b"", True)
