@@ -136,7 +136,8 @@ class Audit:
             await self._write(record, call.recorded_flow, change)
         except JournalUnavailable as error:
             logger.error("an answer is withheld, because it can't be put on record: %s", error)  # noqa: TRY400 - no traceback
-            self._keep(self._outcome(flow, call, _end_of(call)), change)
+            # With the same id: what failed at the last moment may be on the disk, and a call has one outcome.
+            self._keep(replace(self._outcome(flow, call, _end_of(call)), id=record.id), change)
             return
         call.clearances.add(Stage.AUDIT)
 

@@ -84,6 +84,7 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
     state = StateDir.open(state_path)
     key_sets = KeySets(issuer_settings(config, base))
     use_databases(GateCache(state))
+    process = ProcessLock.take(state)
     return Runtime(
         config=config,
         base_dir=base,
@@ -107,11 +108,11 @@ def prepare(loaded: LoadedConfig, state_path: Path, environment: Mapping[str, st
                 )
             ),
             sealer=sealer_of(config, base, environment),
-            apart=True,
+            apart=process,
         ),
         limit_counters=LimitCounters.open(state),
         approvals=Approvals.open(state.audit_log),
-        process=ProcessLock.take(state),
+        process=process,
         blocks=BlockWatch(Blocks(state.audit_log), config.token_limits, moment.now),
     )
 

@@ -15,8 +15,9 @@ import socket
 import traceback
 from contextlib import suppress
 
+from addons.store.changes import ChangeRefused, RefusedBecause
 from addons.store.committer import Committer, Entry, JournalUnavailable, Outcome
-from addons.store.committer_frames import Answer, Hello, Logged, receive, send
+from addons.store.committer_frames import Answer, Hello, Logged, framed, receive, send
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def _serve(connection: socket.socket, lines: _Lines) -> None:
             while not select.select([connection], [], [], committer.seconds_to_rotation())[0]:
                 committer.rotate()
             outcomes = _committed(committer, receive(connection))
-            send(connection, Answer(outcomes, lines.take()))
+            connection.sendall(_told(outcomes, lines.take()))
     finally:
         committer.close()
 
@@ -88,6 +89,23 @@ def _committed(committer: Committer, entries: object) -> list[Outcome]:
         committer.reopen_later()
         failed = JournalUnavailable("The journal failed unexpectedly.", "See the gateway's log.")
         return [failed] * len(entries)
+
+
+def _told(outcomes: list[Outcome], said: tuple[Logged, ...]) -> bytes:
+    try:
+        return framed(Answer(outcomes, said))
+    except Exception:  # noqa: BLE001 - its caller hears that it failed, though it happened
+        _log.exception("What a change gave can't be sent.")
+    failed = ChangeRefused(RefusedBecause.FAILED, "What it gave can't be sent; see ddgate's log.")
+    return framed(Answer([each if _can_be_sent(each) else failed for each in outcomes], said))
+
+
+def _can_be_sent(outcome: Outcome) -> bool:
+    try:
+        framed(outcome)
+    except Exception:  # noqa: BLE001 - whatever it is
+        return False
+    return True
 
 
 if __name__ == "__main__":

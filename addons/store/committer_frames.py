@@ -54,16 +54,17 @@ class Answer:
 type _Reduced = tuple[Any, ...]
 
 
-def framed(message: object) -> memoryview:
+def framed(message: object) -> bytes:
     """The message behind its length. Raises whatever pickle raises for what has no such form."""
     file = io.BytesIO()
     file.write(bytes(_LENGTH.size))
     pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
     pickler.dispatch_table = _reducers()
     pickler.dump(message)
-    frame = file.getbuffer()
-    _LENGTH.pack_into(frame, 0, len(frame) - _LENGTH.size)
-    return frame
+    length = file.tell() - _LENGTH.size
+    file.seek(0)
+    file.write(_LENGTH.pack(length))
+    return file.getvalue()  # no copy; a view of `file` in a reference cycle would crash the collector
 
 
 @functools.cache

@@ -1,8 +1,9 @@
 """The one way to write audit records and recordings: durable before it answers, and in groups.
 
-One thread per process commits. There is no timer: a commit takes whatever queued while the last one ran, so
-a single caller waits for one commit, and many callers share them. A flow's bytes are on the disk before the
-transaction of the record that points to them; both are before the caller hears that it is done.
+One thread, or one process beside this one, commits. There is no timer: a commit takes whatever queued while
+the last one ran, so a single caller waits for one commit, and many callers share them. A flow's bytes are on
+the disk before the transaction of the record that points to them; both are before the caller hears that it is
+done.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import concurrent.futures
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, cast
 
 from addons.store.audit_record import AuditRecord, RecordRefused
@@ -27,6 +29,7 @@ from addons.store.committer import (
 )
 from addons.store.log_check import check_log
 from addons.store.log_problems import AuditLogUnusable
+from addons.store.process_lock import ProcessLock
 from addons.store.process_writer import ProcessWriter
 from addons.store.sealing import Sealer
 from addons.store.segments import RecoveredSegment
@@ -66,12 +69,13 @@ class Journal:
         limits: JournalLimits | None = None,
         *,
         sealer: Sealer | None = None,
-        apart: bool = False,
+        apart: ProcessLock | None = None,
     ) -> Journal:
         """Complete what gone processes left (see `recovered`), open or make the log, start the writer.
 
         With a `sealer` flows are written sealed. `apart`: commit in a process of its own, which leaves the
-        interpreter to the event loop; then all appends come from one loop.
+        interpreter to the event loop; then all appends come from one loop. That process holds the lock, too:
+        until it has ended this one is not gone, and nobody settles what it may still write.
 
         Blocks. Raises `JournalUnavailable` if records or recordings can't be written, or the log doesn't
         verify (see `check_log`).
@@ -83,7 +87,10 @@ class Journal:
         except AuditLogUnusable as error:
             raise JournalUnavailable(error.what, error.remedy) from None
         place = Place(state.audit_log, state.recordings, limits, sealer)
-        journal = Journal(place, ProcessWriter if apart else ThreadWriter)
+        journal = Journal(
+            place,
+            ThreadWriter if apart is None else partial(ProcessWriter, inherits=(apart.descriptor,)),
+        )
         journal.recovered = journal._writer.open().recovered
         return journal
 
@@ -163,10 +170,10 @@ class Journal:
                     f"Too much waits to be written: {self._waiting} appends, {self._waiting_bytes} bytes.",
                     "The disk of the state directory is too slow for this traffic.",
                 )
-            self._waiting += 1
-            self._waiting_bytes += size
             # Within the lock: nothing may queue behind the end.
             self._writer.put(Waiting(Entry(records, flow, change), loop, future))
+            self._waiting += 1
+            self._waiting_bytes += size
         return await future
 
     def _settle(self, group: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:

@@ -24,6 +24,13 @@ class ProcessLock:
         self._path = path
         self._descriptor: int | None = descriptor
 
+    @property
+    def descriptor(self) -> int:
+        """What holds the lock. Whoever inherits it holds the lock, too. Raises ValueError after `release`."""
+        if self._descriptor is None:
+            raise ValueError("the lock was released")
+        return self._descriptor
+
     @staticmethod
     def take(state: StateDir) -> ProcessLock:
         """Raises `StateDirUnusable`."""

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,23 +27,28 @@ _ROOT = Path(__file__).resolve().parents[2]
 _MODULE = "addons.store.committer_child"
 _ENDING = 10.0  # seconds that the process has to complete its segment
 _READ = 256 * 1024
+_GROUP = 4 * 1024 * 1024  # bytes of flows that are sent at once: they are copied while the loop waits
 
 
 class ProcessWriter:
     """For callers on one event loop. The process outlives this one for as long as it takes to complete what
     it was told: a gateway that is killed leaves no torn segment. Where the process itself is gone, what it
-    was about to commit is refused, and the next group begins another.
+    was about to commit is refused, though it may be on the disk, and the next group begins another.
     """
 
-    def __init__(self, place: Place, done: Done) -> None:
+    def __init__(self, place: Place, done: Done, *, inherits: Sequence[int] = ()) -> None:
+        """`inherits`: descriptors that the process holds, too."""
         self._place = place
         self._done = done
+        self._inherits = tuple(inherits)
         self._file: tuple[int, int] | None = None  # the log's, from the first time it was opened
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Task[None] | None = None
-        self._opening = threading.Lock()
+        self._starter = ThreadPoolExecutor(1, "journal-start")  # the loop's own may be busy for long
+        self._opening = threading.Lock()  # guards the next, and lets one start at a time
+        self._closed = False
         self._sending: asyncio.Handle | None = None
         self._queue: list[Waiting] = []
         # The group that is being committed, and the places of those in it that couldn't be sent.
@@ -54,11 +60,13 @@ class ProcessWriter:
     def open(self) -> Opened:
         """Start the process, and let it open the log. Blocks. Raises `JournalUnavailable`."""
         with self._opening:
+            if self._closed:
+                raise _not_started("the journal is closed")
             return self._open()
 
     def _open(self) -> Opened:
         try:
-            process, connection = _start()
+            process, connection = _start(self._inherits)
         except OSError as error:
             raise _not_started(error.strerror) from None
         answer: object = None
@@ -88,12 +96,14 @@ class ProcessWriter:
         """Commit what waits, let the process complete its segment and close the log. Blocks."""
         self._detach()
         with self._opening:  # a start that is under way ends first
-            pass
+            self._closed = True
+        self._starter.shutdown(wait=False)
         if self._connection is not None:
             self._connection.setblocking(True)
         while self._group or self._queue:
             if not self._group:
                 self._take_group()
+                continue
             try:
                 self._exchange()
             except JournalUnavailable as unavailable:
@@ -105,7 +115,7 @@ class ProcessWriter:
     def _exchange(self) -> None:
         """Blocks. Raises OSError, EOFError, `JournalUnavailable`."""
         if self._connection is None:
-            self.open()
+            self._open()
             assert self._connection is not None  # noqa: S101 - as `open` says
             self._connection.setblocking(True)
         self._connection.sendall(self._unsent)
@@ -151,11 +161,14 @@ class ProcessWriter:
             self._starting = self._loop.create_task(self._start_anew())
             return
         self._take_group()
-        self._write()
+        if self._group:
+            self._write()
+        else:
+            self._go_on()
 
     async def _start_anew(self) -> None:
         try:
-            await asyncio.to_thread(self.open)
+            await asyncio.get_running_loop().run_in_executor(self._starter, self.open)
         except Exception as error:  # noqa: BLE001 - every caller is refused, and the next call tries anew
             self._starting = None
             unavailable = _not_started(type(error).__name__)
@@ -169,8 +182,17 @@ class ProcessWriter:
         self._send()
 
     def _take_group(self) -> None:
-        self._group, self._queue = self._queue, []
-        self._unsent, self._refused = _message([each.entry for each in self._group])
+        end = size = 0
+        while end < len(self._queue) and size < _GROUP:
+            size += len(self._queue[end].entry.flow or b"")
+            end += 1
+        self._group, self._queue = self._queue[:end], self._queue[end:]
+        try:
+            message, self._refused = _message([each.entry for each in self._group])
+        except Exception as error:  # noqa: BLE001 - memory, say: all are refused, and the next are served
+            self._settle([_not_sent(type(error).__name__)] * len(self._group))
+            return
+        self._unsent = memoryview(message)
 
     def _write(self) -> None:
         assert self._loop is not None  # noqa: S101 - as above
@@ -224,9 +246,11 @@ class ProcessWriter:
 
     def _lost(self) -> None:
         """The process is gone, and nobody knows what became of the group, if there is one."""
-        self._drop()
-        if self._group:
-            self._settle([_ended()] * len(self._group))
+        try:
+            self._drop()
+        finally:
+            if self._group:
+                self._settle([_ended()] * len(self._group))
 
     def _drop(self) -> None:
         process, connection = self._process, self._connection
@@ -248,7 +272,7 @@ def _read_answer(message: object) -> object:
     return message.result
 
 
-def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _start(inherits: Sequence[int]) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair()
     try:
         with theirs:
@@ -259,6 +283,7 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
                 stderr=subprocess.DEVNULL,  # what it has to say comes with its answers
                 cwd=_ROOT,
                 env={"PYTHONPATH": str(_ROOT)},  # the gateway's own may hold keys
+                pass_fds=inherits,
             )
     except OSError:
         ours.close()
@@ -270,18 +295,25 @@ def _end(process: subprocess.Popen[bytes], connection: socket.socket) -> None:
     connection.close()
     process.kill()
     # One that waits for the disk ends late, and that is none of the loop's time.
-    threading.Thread(target=process.wait, daemon=True).start()
+    with suppress(RuntimeError):  # no thread to be had: it is reaped with the next process that is started
+        threading.Thread(target=process.wait, daemon=True).start()
 
 
-def _message(entries: Sequence[Entry]) -> tuple[memoryview, list[tuple[int, RecordRefused]]]:
+def _message(entries: Sequence[Entry]) -> tuple[bytes, list[tuple[int, RecordRefused]]]:
     """Those entries that can be sent; and of the others where they stood, and why not."""
-    with suppress(Exception):
+    try:
         return framed(list(entries)), []
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - which of them it is shows below
+        _log.warning("What is to be written can't all be sent: %s", type(error).__name__)
     good: list[Entry] = []
     refused: list[tuple[int, RecordRefused]] = []
     for index, entry in enumerate(entries):
         try:
             framed(entry)
+        except MemoryError:
+            raise
         except Exception:  # noqa: BLE001 - whatever it is, this entry is refused and the others go on
             refused.append((index, RecordRefused("a record or a change can't be sent to be written")))
         else:
@@ -300,4 +332,11 @@ def _ended() -> JournalUnavailable:
     return JournalUnavailable(
         "The process that writes the audit log ended unexpectedly.",
         "It is begun anew with the next call; see the machine's log if that goes on.",
+    )
+
+
+def _not_sent(why: str) -> JournalUnavailable:
+    return JournalUnavailable(
+        f"The process that writes the audit log could not be told what to write ({why}).",
+        "See that this machine has memory left.",
     )

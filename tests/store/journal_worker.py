@@ -20,6 +20,7 @@ from mitmproxy.test import tflow
 
 from addons.store.audit_record import AuditRecord, RecordKind, new_id
 from addons.store.journal import Journal, JournalUnavailable
+from addons.store.process_lock import ProcessLock
 from addons.store.state_dir import StateDir
 
 
@@ -32,7 +33,8 @@ def recorded_flow() -> bytes:
 
 
 async def work(state: Path, appenders: int, count: int, *, apart: bool) -> None:
-    journal = Journal.open(StateDir.open(state), apart=apart)
+    opened = StateDir.open(state)
+    journal = Journal.open(opened, apart=ProcessLock.take(opened) if apart else None)
     numbers = iter(range(count)) if count else itertools.count()
 
     async def append() -> None:

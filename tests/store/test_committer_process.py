@@ -10,6 +10,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.core.model import Operation, Principal, Risk
+from addons.store import process_writer
 from addons.store.audit_record import (
     AuditRecord,
     Base64Text,
@@ -33,6 +35,7 @@ from addons.store.changes import Applied, ChangeRefused, RefusedBecause
 from addons.store.committer import JournalUnavailable
 from addons.store.committer_frames import Frames, framed
 from addons.store.journal import Journal
+from addons.store.process_lock import ProcessLock, is_dead
 from addons.store.segment_reader import read_flow
 from addons.store.state_dir import StateDir
 from tests.committers import committer_of
@@ -45,9 +48,11 @@ type Rows = Callable[[Path], list[tuple[int, dict[str, object]]]]
 
 @pytest.fixture
 def journal(state: StateDir) -> Iterator[Journal]:
-    opened = Journal.open(state, apart=True)
+    lock = ProcessLock.take(state)
+    opened = Journal.open(state, apart=lock)
     yield opened
     opened.close()
+    lock.release()
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,14 @@ def wait_for_end(pid: int) -> None:
     while not gone(pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def _no_thread(_self: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def _no_memory(_message: object) -> bytes:
+    raise MemoryError
 
 
 def gone(pid: int) -> bool:
@@ -141,6 +154,71 @@ def test_a_committer_whose_journal_was_killed_completes_its_segment_and_ends(
     assert [path.suffix for path in state.recordings.iterdir()] == [".mitm"]
 
 
+async def test_a_group_whose_committer_dies_under_it_is_refused_and_the_next_goes_on(
+    state: StateDir, journal: Journal, record: Make, make_flow: MakeFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await journal.append([record()])
+    committer = committer_of(os.getpid())
+    os.kill(committer, signal.SIGSTOP)
+    large = make_flow("a") * 200  # more than a socket holds: a part of it is still to be sent
+    waiting = [asyncio.ensure_future(journal.append([record()], large)) for _ in range(3)]
+    await asyncio.sleep(0)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", _no_thread)  # nor can anybody wait for its end
+        os.kill(committer, signal.SIGKILL)
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(answer, JournalUnavailable) for answer in answers)
+    await journal.append([record()], large)
+    assert (journal._waiting, journal._waiting_bytes) == (0, 0)
+
+
+async def test_what_finds_no_memory_is_refused_and_the_next_goes_on(
+    journal: Journal, record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(process_writer, "framed", _no_memory)
+        with pytest.raises(JournalUnavailable, match="MemoryError"):
+            await journal.append([record()])
+    await journal.append([record()])
+    assert journal.healthy()
+
+
+def test_a_killed_gateway_is_gone_only_with_its_committer(
+    state: StateDir, worker: Callable[..., subprocess.Popen[str]]
+) -> None:
+    writer = worker(state.path, 1, 0, "apart")
+    assert writer.stdout is not None
+    assert writer.stdout.readline()
+    (lock,) = (state.path / "processes").glob("*.lock")
+    committer = committer_of(writer.pid)
+    os.kill(committer, signal.SIGSTOP)  # as a slow disk would
+    writer.kill()
+    writer.wait()
+    assert not is_dead(state, lock.stem)
+    os.kill(committer, signal.SIGCONT)
+    wait_for_end(committer)
+    assert is_dead(state, lock.stem)
+
+
+async def test_an_end_while_another_committer_is_started_leaves_none_behind(
+    state: StateDir, record: Make, rows: Rows
+) -> None:
+    journal = Journal.open(state, apart=ProcessLock.take(state))
+    await journal.append([record()])
+    before = committer_of(os.getpid())
+    os.kill(before, signal.SIGKILL)
+    wait_for_end(before)
+    waiting = asyncio.ensure_future(journal.append([record()]))
+    await asyncio.sleep(0)  # it is put
+    await asyncio.sleep(0)  # and finds that there is no process
+    last = record()
+    journal.close([last])
+    await waiting
+    assert last.id in {body["id"] for _, body in rows(state.audit_log)}
+    with pytest.raises(subprocess.CalledProcessError):
+        committer_of(os.getpid())
+
+
 async def test_signals_that_end_the_gateway_leave_the_committer_to_write(
     journal: Journal, record: Make
 ) -> None:
@@ -155,7 +233,7 @@ def test_the_committer_has_nothing_of_the_gateways_environment(
     state: StateDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DD_API_KEY", "not-for-others")
-    journal = Journal.open(state, apart=True)
+    journal = Journal.open(state, apart=ProcessLock.take(state))
     environment = Path(f"/proc/{committer_of(os.getpid())}/environ").read_bytes()
     journal.close()
     assert [each.partition(b"=")[0] for each in environment.split(b"\0") if each] == [b"PYTHONPATH"]
@@ -186,7 +264,7 @@ def test_a_log_that_cant_be_opened_is_told_as_without_a_process(state: StateDir,
         connection.execute("PRAGMA application_id = 1")
     connection.close()
     told = []
-    for apart in (False, True):
+    for apart in (None, ProcessLock.take(state)):
         with pytest.raises(JournalUnavailable) as unavailable:
             Journal.open(state, apart=apart)
         told.append(str(unavailable.value))

@@ -15,6 +15,7 @@ import pytest
 from addons.store.audit_record import AuditRecord, RecordKind, RecordRefused
 from addons.store.committer import Outcome
 from addons.store.journal import Journal, JournalLimits, JournalUnavailable
+from addons.store.process_lock import ProcessLock
 from addons.store.process_writer import ProcessWriter
 from addons.store.segment_reader import read_flow
 from addons.store.segments import SegmentLimits
@@ -31,9 +32,12 @@ LIMITS = JournalLimits(busy_seconds=0.1)
 
 @pytest.fixture(params=[False, True], ids=["thread", "process"])
 def journal(state: StateDir, request: pytest.FixtureRequest) -> Iterator[Journal]:
-    opened = Journal.open(state, LIMITS, apart=request.param)
+    lock = ProcessLock.take(state) if request.param else None
+    opened = Journal.open(state, LIMITS, apart=lock)
     yield opened
     opened.close()
+    if lock is not None:
+        lock.release()
 
 
 @pytest.fixture
