@@ -12,12 +12,12 @@ import resource
 import select
 import signal
 import socket
-import traceback
 from contextlib import suppress
 
 from addons.store.changes import ChangeRefused, RefusedBecause
 from addons.store.committer import Committer, Entry, JournalUnavailable, Outcome
 from addons.store.committer_frames import Answer, Hello, Logged, framed, receive, send
+from addons.store.log_format import kind_and_place
 
 _log = logging.getLogger(__name__)
 
@@ -35,9 +35,7 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         if record.exc_info and record.exc_info[0] is not None:
-            frames = traceback.extract_tb(record.exc_info[2])
-            where = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
-            text += f" ({record.exc_info[0].__name__}{where})"
+            text += f" ({kind_and_place(record.exc_info[0], record.exc_info[2])})"
         if len(self._kept) < _MOST_LINES:
             self._kept.append(Logged(record.name, record.levelno, text))
 

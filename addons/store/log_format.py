@@ -8,6 +8,7 @@ import re
 import time
 import traceback
 from enum import StrEnum
+from types import TracebackType
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -40,9 +41,14 @@ class Formatter(logging.Formatter):
 
 def _message(record: logging.LogRecord) -> str:
     if record.exc_info and record.exc_info[0] is not None:
-        # Neither the exception's text nor mitmproxy's own, which quotes it: only its kind and its place.
+        # Neither the exception's text nor mitmproxy's own, which quotes it.
         kind, _, trace = record.exc_info
-        frames = traceback.extract_tb(trace)
-        where = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
-        return f"{kind.__name__}{where} (details are kept out of the log)"
+        return f"{kind_and_place(kind, trace)} (details are kept out of the log)"
     return record.getMessage()
+
+
+def kind_and_place(kind: type[BaseException], trace: TracebackType | None) -> str:
+    """What may be said of an exception whose text may quote anything."""
+    frames = traceback.extract_tb(trace)
+    where = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    return f"{kind.__name__}{where}"
