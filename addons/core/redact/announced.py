@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from addons.core.redact.names import CONTAINERS, NameClass, classify
+from addons.core.redact.names import CONTAINERS, NameClass, classify, is_noise
 
 STEM = (
     r"(?i:pass(?:[_\-. ]?(?:word|wd|wrd|phrase|code|wort))?|pw|pwd|secret|tok(?:e)?n|key|credential|cred|auth"
@@ -44,7 +44,8 @@ _NAME_BYTES = bytes((*range(48, 58), *range(65, 91), *range(97, 123), *b"_.-"))
 _ALONE = frozenset((b"key", b"sig", b"jwt"))  # `<x key="…" value="…">`, and parameters of URLs
 _ESCAPING = frozenset((b"%", b"\\", b"&", b"#"))  # what follows may be a quote: `%22`
 _QUOTE = 0x22
-_AFTER_KEY = b'":'
+_COLON = 0x3A
+_IDLE = 16
 _EQUALS = 0x3D
 LABELS = frozenset(
     (
@@ -67,10 +68,14 @@ LABELS = frozenset(
 def telling(text: bytes, ends: Sequence[int]) -> list[int]:
     """Those of `ends`, where matches of `NAME` end, whose name may announce something."""
     out: list[int] = []
+    idle: tuple[bytes, ...] = ()  # keys that were seen, with what is around them: most come again
     for end in ends:
-        if text[end - 2 : end] == _AFTER_KEY:  # most of them by far, and most are idle
+        if text.endswith(idle, 0, end):
+            continue
+        if text[end - 1] == _COLON and text[end - 2] == _QUOTE:
             opening = text.rfind(b'"', max(0, end - _MAX_NAME), end - 2)
             if opening >= 0 and announces_nothing(text[opening + 1 : end - 2]):
+                idle = (text[opening:end], *idle[: _IDLE - 1])
                 continue
         if not is_idle(text, end):
             out.append(end)
@@ -124,8 +129,10 @@ def _is_idle_label(text: bytes, closing: int) -> bool:
 
 @lru_cache(maxsize=4096)
 def announces_nothing(name: bytes) -> bool:
-    """Whether `name`, of letters, digits and `_.-` alone, is none that a secret stands under."""
+    """Whether `name`, of letters, digits and `_.-` alone, is none that a secret stands under.
+    Of others only random ids are known to be none.
+    """
     if not name or name.strip(_NAME_BYTES):
-        return False
+        return is_noise(name)
     text = name.decode("latin-1")
     return classify(text) is NameClass.NONE and CONTAINERS.search(text) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,13 @@ COMMAND = "command-password"
 """Id of the detector of passwords among a command's arguments."""
 
 _BASE62 = (string.digits + string.ascii_uppercase + string.ascii_lowercase).encode()
+_BASE64 = _BASE62 + b"+/_-"
+_PIECES = bytes.maketrans(b"+/_-", b"    ")
+_DIGITS = frozenset(string.digits.encode())
+_WORD = re.compile(rb"[a-z]+(?:[A-Z][a-z]{2,})*|(?:[A-Z][a-z]{2,})+|[A-Z]+|[0-9]+")
+_BEFORE = 48  # bytes
+_NOISE = 12
+_SHORTEST_WORD = 3
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
 _LATIN1.log_errors = False
@@ -36,7 +44,8 @@ class Detector:
 
     `doubt`: a pattern, with the secret in `group`, that stands around each place of the gate with anything to
     find, so that a place without is passed over (see `doubts`); empty where no such is known. `of_classes`:
-    `gate` has no fixed pieces, for which Hyperscan would need an automaton of its own.
+    `gate` has no fixed pieces, for which Hyperscan would need an automaton of its own. `is_short`: so little
+    of it is fixed that random base64 has it by chance (see `amid_noise`).
     """
 
     id: str
@@ -54,6 +63,22 @@ class Detector:
     beside: bool = False
     doubt: str = ""
     of_classes: bool = False
+    is_short: bool = False
+
+
+def amid_noise(text: bytes, start: int) -> bool:
+    """Whether what stands before `start` is a piece of the same random text: of a picture or a long id. A
+    word, a path or a name is none.
+    """
+    before = text[max(0, start - _BEFORE) : start]
+    left = before[len(before.rstrip(_BASE64)) :]
+    word = left[len(left.rstrip(_BASE62)) :]
+    if word:
+        return _WORD.fullmatch(word) is None
+    pieces = left.translate(_PIECES).split()[len(left) == _BEFORE :]  # the first may be cut
+    if len(left) < _NOISE or any(_WORD.fullmatch(piece) for piece in pieces if len(piece) >= _SHORTEST_WORD):
+        return False
+    return left.upper() != left and left.lower() != left and not _DIGITS.isdisjoint(left)
 
 
 def compiled(pattern: str) -> re2._Regexp:
@@ -80,7 +105,7 @@ def finds(detector: Detector, data: bytes) -> list[bytes]:
     if detector.keywords and not any(keyword in text for keyword in detector.keywords):
         return []
     found = spans(compiled(detector.pattern), data, detector.group)
-    values = [data[start:end] for start, end in found]
+    values = [data[start:end] for start, end in found if not (detector.is_short and amid_noise(data, start))]
     return [value for value in values if value and (detector.check is None or detector.check(value))]
 
 

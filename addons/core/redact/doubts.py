@@ -27,7 +27,10 @@ _COST_OF_RUN = 4000
 _COST_OF_TOKEN = 1000
 _LEAST = 20_000
 _RUN = re.compile(rb"[A-Za-z0-9+/_\-=.:~|@$,]*+")
-_ENCODING = re.compile(rb"[\\%&\x1b]")
+_ENCODING = re.compile(rb"\\(?![\"/bfnrt])|[%&\x1b]")
+_SIMPLE = re.compile(rb"\\([\"/bfnrt])")  # what most JSON text has, undone here
+_MEANT = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+_BACKSLASH = 0x5C
 _QUOTE = b'"'
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 _BASE64_RUN = re.compile(rb"[A-Za-z0-9+/_\-]*+={0,2}+")
@@ -76,13 +79,18 @@ class Doubts:
     def _may_be(self, index: int, text: bytes, end: int, stop: int) -> bool:
         """Whether the detector may find something around `end`, where a run of characters ends at `stop`."""
         start, after = max(0, end - _BEFORE), min(len(text), stop + _AFTER)
+        if start and text[start - 1] == _BACKSLASH:
+            start -= 1
         detector = self._detectors[index]
         if _ENCODING.search(text, start, stop + _NEAR) is not None:
             return True
         is_joined = not (detector.group or detector.pii)
         if is_joined and not _is_whole(text, start, end, stop):
             return True
-        return self._finds(index, text[start:after], cut=(start > 0, after < len(text)))
+        window, cut = text[start:after], (start > 0, after < len(text))
+        if self._finds(index, window, cut):
+            return True
+        return _BACKSLASH in window and self._finds(index, _SIMPLE.sub(_meant, window), cut)
 
     def _finds(self, index: int, window: bytes, cut: tuple[bool, bool]) -> bool:
         """Whether anything begins anywhere in `window`; what touches an edge that was `cut` is not judged."""
@@ -102,6 +110,10 @@ class Doubts:
                 return True
             position = begin + 1
         return True
+
+
+def _meant(match: re.Match[bytes]) -> bytes:
+    return _MEANT.get(match[1], match[1])
 
 
 def _run_around(text: bytes, end: int) -> tuple[int, int]:
@@ -124,6 +136,8 @@ def _is_whole(text: bytes, start: int, end: int, stop: int) -> bool:
     value of a key, which is read for itself.
     """
     following = text[stop : stop + 1]
+    if following == b"\\":
+        return text[stop + 1 : stop + 2] not in b'"nr'
     if following and following not in b"\"'\r\n":
         return True
     opening = text.rfind(_QUOTE, start, end)

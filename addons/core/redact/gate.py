@@ -32,8 +32,7 @@ _ESCAPED = (
 )
 # An address that may hold a password, as a parameter of another.
 _ENCODED_URL = r"%3[aA]%2[fF]%2[fF][^\s\"'<>]{1,160}%40"
-_RUNS = (layers.BASE64_TEXT, layers.HEX_TEXT)
-_CHUNK = 1 << 15  # bytes in which a form without fixed pieces is looked for at once
+_CHUNK = 1 << 16  # bytes in which a form without fixed pieces is looked for at once
 _DECODED = 2  # times over that punctuation is decoded
 _LAP = 256  # more than such a form is long
 
@@ -128,31 +127,27 @@ class Gate:
     ) -> None:
         encoded = (_ESCAPED, _ENCODED_URL)
         others = (*encoded, *announced.OTHERS) if by_name else encoded
-        spelled = [
-            None if index in of_classes else translated(pattern)
-            for index, pattern in enumerate((*forms, *others))
+        meant = [
+            *((index, form) for index, form in enumerate(forms) if index not in of_classes),
+            *((-1, pattern) for pattern in others),
+            *((RUN, pattern) for pattern in layers.RUNS_WITH_PIECES),
         ]
-        fast = [(index, text) for index, text in enumerate(spelled) if text is not None]
-        left = [
-            pattern
-            for index, pattern in enumerate((*forms, *others))
-            if spelled[index] is None and index not in of_classes
-        ]
-        self._form_of = [index if index < len(forms) else -1 for index, _ in fast]
-        self._slow_forms = frozenset(
-            index for index in range(len(forms)) if spelled[index] is None and index not in of_classes
-        )
-        self._fast = [text for _, text in fast]
-        self._names_id = len(fast) if by_name else -1
+        spelled = [(index, translated(pattern)) for index, pattern in meant]
+        left = [pattern for (_, pattern), (_, text) in zip(meant, spelled, strict=True) if text is None]
+        self._form_of = [index for index, text in spelled if text is not None]
+        self._slow_forms = frozenset(index for index, text in spelled if text is None and index >= 0)
+        self._fast = [text for _, text in spelled if text is not None]
+        self._names_id = len(self._fast) if by_name else -1
         names = [announced.NAME] if by_name else []
         self._fast += [text for name in names if (text := translated(name)) is not None]
         self._escaped_id = len(self._fast)
         self._fast.append(punctuation.ESCAPED)
         self._escaped = _Lazily([punctuation.ESCAPED])
         classes = sorted(of_classes)
-        self._classes = _Classes([*_RUNS, *(forms[index] for index in classes)], [RUN] * len(_RUNS) + classes)
+        runs = layers.RUNS_OF_CLASSES
+        self._classes = _Classes([*runs, *(forms[index] for index in classes)], [RUN] * len(runs) + classes)
         self._left = _Lazily(left) if left else None
-        self._whole = _Lazily([*forms, *others, *names, *_RUNS])
+        self._whole = _Lazily([*forms, *others, *names, *runs, *layers.RUNS_WITH_PIECES])
         self._sift = sift
         self._name = hashlib.sha256(
             b"\0".join((_FORMAT, *(text.encode() for text in self._fast)))
@@ -180,16 +175,18 @@ class Gate:
         if not self._scan(database, text, (names, escapes, places)):
             return EVERYWHERE
         places += self._classes.places(text)
-        if len(places) > _most(text):
-            return EVERYWHERE
+        if not (places or names or escapes or self._left):  # most texts
+            return _NOWHERE
+        return EVERYWHERE if len(places) > _most(text) else self._judged(text, depth, names, escapes, places)
+
+    def _judged(self, text: bytes, depth: int, names: list[int], escapes: list[int], places: Places) -> Hits:
+        """What remains of all that was seen."""
         if places and self._sift is not None:
             places = self._sift(text, places, self.hits)
         ends = announced.telling(text, names) if names else []
         left = self._left.ends(text, _most(text)) if self._left is not None else ends[:0]
-        if left is None:
-            return EVERYWHERE
         under = self._under(text, escapes, depth) if escapes else _NOWHERE
-        if under.everywhere:
+        if left is None or under.everywhere:
             return EVERYWHERE
         if not (places or ends or left or under.ends):
             return _NOWHERE

@@ -24,14 +24,16 @@ _LATIN1.encoding = re2.Options.Encoding.LATIN1
 # Base64 of text shows: in each group of four characters the first three are bound by bytes of 0x20 to 0x7f.
 # Random base64 of this length matches once in ten million places.
 _BASE64_ASCII = r"(?:[I-Za-f][C-HS-Xi-nyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_\-]){5}"
-_BASE64_OTHER = (
-    # Text in UTF-16: every other byte is NUL.
-    r"(?:[A-Za-z0-9+/_\-][AQgw][AB][A-Za-z0-9+/_\-]A[C-H][AEIMQUYcgkosw048]A){3}"
-    # gzip, zlib, zstd
-    r"|(?:H4sI|\b(?:eJ[w-z]|eNo|eAE|KLUv))(?:[A-Za-z0-9+/_\-]|%2[bBfF]|\\+/){20}"
-)
-BASE64_TEXT = f"{_BASE64_ASCII}|{_BASE64_OTHER}"
-HEX_TEXT = r"(?:[2-7][0-9a-fA-F]){12}|\b1[fF]8[bB]08[0-9a-fA-F]{20}"  # text, gzip
+# Text in UTF-16: every other byte is NUL.
+_BASE64_UTF16 = r"(?:[A-Za-z0-9+/_\-][AQgw][AB][A-Za-z0-9+/_\-]A[C-H][AEIMQUYcgkosw048]A){3}"
+# gzip, zlib, zstd
+_BASE64_PACKED = r"(?:H4sI|\b(?:eJ[w-z]|eNo|eAE|KLUv))(?:[A-Za-z0-9+/_\-]|%2[bBfF]|\\+/){20}"
+_HEX_ASCII = r"(?:[2-7][0-9a-fA-F]){12}"
+_HEX_GZIP = r"\b1[fF]8[bB]08[0-9a-fA-F]{20}"
+RUNS_OF_CLASSES = (_BASE64_ASCII, _HEX_ASCII)
+"""Base64 and hexadecimal that have no fixed pieces, in RE2's syntax."""
+RUNS_WITH_PIECES = (_BASE64_UTF16, _BASE64_PACKED, _HEX_GZIP)
+"""Those that have."""
 
 _PERCENT = re2.compile(rb"(?:%[0-9A-Fa-f]{2})+", options=_LATIN1)
 _BACKSLASH = re2.compile(
@@ -40,8 +42,8 @@ _BACKSLASH = re2.compile(
     options=_LATIN1,
 )
 _ENTITY = re2.compile(rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|quot|amp|apos|lt|gt|nbsp);", options=_LATIN1)
-_BASE64 = re2.compile(BASE64_TEXT.encode(), options=_LATIN1)
-_HEX = re2.compile(HEX_TEXT.encode(), options=_LATIN1)
+_BASE64 = re2.compile(f"{_BASE64_ASCII}|{_BASE64_UTF16}|{_BASE64_PACKED}".encode(), options=_LATIN1)
+_HEX = re2.compile(f"{_HEX_ASCII}|{_HEX_GZIP}".encode(), options=_LATIN1)
 _BASE64_LEFT = re2.compile(rb"[A-Za-z0-9+/_\-]*\z", options=_LATIN1)
 _BASE64_RUN = re2.compile(rb"(?:[A-Za-z0-9+/_\-]|\\/)+={0,2}", options=_LATIN1)
 _HEX_RUN = re2.compile(rb"(?:[0-9A-Fa-f]{2})+", options=_LATIN1)
@@ -53,6 +55,10 @@ _BREAK_BEFORE = re2.compile(rb"([A-Za-z0-9+/]{60,76})\r?\n[ \t]{0,8}\z", options
 _GUNZIP_LIMIT = 1 << 20
 _MAX_PACKED = 2
 _SHORT_STEP = 6
+# Control characters but for white space and the escape that colours text: a tenth of what is packed.
+_CONTROLS = bytes((*range(9), *range(14, 27), *range(28, 32), 127))
+_BINARY = 64  # bytes: shorter data is read as it is
+_LEGIBLE = re2.compile(rb"[\t\n\r\x1b-~]{12,}", options=_LATIN1)
 _ASCII_HIGH = frozenset(b"%d" % digit for digit in range(8))
 
 
@@ -255,4 +261,14 @@ def _opened(data: bytes) -> bytes | None:
         inside = packed.unpack(data, _GUNZIP_LIMIT)
         return None if inside is None else inside.text
     codec = charsets.wide_codec(data, "")
-    return data if codec is None else charsets.decoded(data, codec)[0]
+    return _legible(data) if codec is None else charsets.decoded(data, codec)[0]
+
+
+def _legible(data: bytes) -> bytes:
+    """Data itself, or of a picture and the like its pieces of text: what looks encoded among the rest is
+    chance, and undoing it would make as many layers as there are encodings.
+    """
+    controls = len(data) - len(data.translate(None, _CONTROLS))
+    if len(data) < _BINARY or controls * 16 < len(data):
+        return data
+    return b"\n".join(match.group() for match in _LEGIBLE.finditer(data))

@@ -221,7 +221,7 @@ _CODE = re2.compile(rb"^[A-Za-z_][\w.]*[(\[].*$", options=_LATIN1)
 @lru_cache(maxsize=8192)
 def classify(name: str) -> NameClass:
     """Tell what the value under `name` (a JSON key, header, query or variable name) is likely to be."""
-    if len(name) > _MAX_NAME:
+    if len(name) > _MAX_NAME or is_noise(name.encode("latin-1", "replace")):
         return NameClass.NONE
     glued = "".join(c for c in name.lower() if c.isalnum())
     words = [word.strip("_-. :/").lower() for word in _WORDS.findall(name)]
@@ -299,6 +299,17 @@ def looks_random(value: bytes) -> bool:
     return _switches(value) >= 4 and entropy(value) >= 3.0
 
 
+def is_noise(value: bytes) -> bool:
+    """Whether a text that stands where a name might is a random id, whatever it ends with."""
+    return (
+        len(value) >= _MIN_NOISE
+        and b" " not in value
+        and not _DIGITS.isdisjoint(value)
+        and value.upper() != value != value.lower()
+        and _switches(value) * 5 > len(value) * 2
+    )
+
+
 def is_dense(value: bytes) -> bool:
     """For a value under no name of its own inside a container of secrets, or after prose."""
     return (
@@ -310,6 +321,7 @@ def is_dense(value: bytes) -> bool:
     )
 
 
+_MIN_NOISE = 40  # characters
 _DIGITS = frozenset(string.digits.encode())
 _LOWER = frozenset(string.ascii_lowercase.encode())
 _LETTERS = frozenset(string.ascii_letters.encode())

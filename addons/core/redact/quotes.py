@@ -40,15 +40,8 @@ class Quotes:
 
 def _count(data: bytes, start: int, end: int) -> int:
     """How many quotes that are not escaped are in `start:end`, which begins with no escaped character."""
-    if data.find(b"\\", start, end) < 0:
-        return data.count(b'"', start, end)
-    pieces = data[start:end].split(b"\\")
-    total = pieces[0].count(b'"')
-    is_escaped = True  # the first character of the next piece
-    for piece in pieces[1:]:
-        if not piece and is_escaped:
-            is_escaped = False  # what was escaped is a backslash
-            continue
-        total += piece.count(b'"') - (is_escaped and piece.startswith(b'"'))
-        is_escaped = True
-    return total
+    total = data.count(b'"', start, end)
+    if data.find(b"\\\\", start, end) < 0:
+        return total - data.count(b'\\"', start, end)
+    pairs_gone = data[start:end].replace(b"\\\\", b"")  # each is a backslash, and escapes nothing further
+    return total - pairs_gone.count(b'\\"')

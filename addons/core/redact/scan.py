@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from addons.core.redact import jsonish, layers, pairs, structure
-from addons.core.redact.detector import Detector, compiled, spans
+from addons.core.redact.detector import Detector, amid_noise, compiled, spans
 from addons.core.redact.detectors import DETECTORS
 from addons.core.redact.doubts import Doubts
 from addons.core.redact.findings import Finding, Work, settle
@@ -87,6 +87,8 @@ class Scanner:
                 continue
             for start, end in spans(pattern, text, detector.group):
                 value = text[start:end]
+                if detector.is_short and not joined and amid_noise(text, start):
+                    continue
                 if detector.check is None or detector.check(value):
                     yield Finding(start, end, detector.id, detector.kind, value)
 

@@ -60,6 +60,7 @@ _AS_NAME = bytes.maketrans(b":", b"-")
 
 # Read also where the gate sees nothing in their bytes.
 _LOOKED_AT = ("multipart/", "x-www-form-urlencoded", "event-stream", *columns.MEDIA)
+_OPENS_JSON = (b"{", b"[")
 _COOKIES = frozenset(("cookie", "set-cookie"))
 
 
@@ -384,6 +385,8 @@ def _clean(data: bytes) -> Scrubbed:
 
 def _is_plain(data: bytes, media: str) -> bool:
     """Whether a body is read as text, and not at all where the gate sees nothing in its bytes."""
+    if data[:1] in _OPENS_JSON and 0 not in data[1:4] and _says_text(media):
+        return len(data) <= _MAX_BODY
     if len(data) > _MAX_BODY or _is_looked_at(media) or packed.may_be(data):
         return False
     return binary.form_of(data, media) is None and charsets.wide_codec(data, media) is None
@@ -392,6 +395,13 @@ def _is_plain(data: bytes, media: str) -> bool:
 @lru_cache(maxsize=256)
 def _is_looked_at(media: str) -> bool:
     return any(kind in media for kind in _LOOKED_AT)
+
+
+@lru_cache(maxsize=256)
+def _says_text(media: str) -> bool:
+    """Whether a media type alone makes what begins like JSON plain text, as most bodies are."""
+    others = ("msgpack", "protobuf", "octet-stream", "utf-16", "utf-32", "utf16", "utf32")
+    return bool(media) and not _is_looked_at(media) and not any(kind in media for kind in others)
 
 
 def _bound(findings: int) -> None:

@@ -81,14 +81,14 @@ def prefixed(  # noqa: PLR0913 - one row of the table
     head = "|".join(map(re.escape, literals))
     body = f"(?:{head}){tail}"
     front = GATE_FRONT if bound else ""
-    is_short = min(map(len, literals)) < _SHORT_PREFIX
+    is_word = min(map(len, literals)) < _SHORT_PREFIX
     pattern = f"{BOUNDARY}({body})" if bound else body
     return Detector(
         id=name,
         kind=kind or name,
         pattern=pattern,
         # A prefix that is a word or very short would send every body into the slow path: there the gate is whole.
-        gate=gate or (f"{front}(?:{head}){_begun(tail)}" if bound or is_short else f"(?:{head})"),
+        gate=gate or (f"{front}(?:{head}){_begun(tail)}" if bound or is_word else f"(?:{head})"),
         keywords=(keyword.encode(),) if keyword else tuple(p.encode() for p in literals),
         examples=(f"token {example}", f'x="{example}"'),
         counterexamples=(f"see {literals[0]} docs", f"{literals[0]}...", *near),
@@ -96,6 +96,7 @@ def prefixed(  # noqa: PLR0913 - one row of the table
         check=check or random_enough(bits),
         doubt=pattern,
         of_classes=of_classes,
+        is_short=0 < min(map(len, literals)) <= _SHORT_PREFIX,
     )
 
 
@@ -114,6 +115,7 @@ def shaped(  # noqa: PLR0913, PLR0917 - one row of the table
     structural: bool = False,
     doubtful: bool = True,
     of_classes: bool = False,
+    is_short: bool = False,
 ) -> Detector:
     """Make a detector of its parts. `doubtful`: unless the pattern says it all, or reaches far, `structural`
     that is, or not bound to a run of a token's characters.
@@ -132,6 +134,7 @@ def shaped(  # noqa: PLR0913, PLR0917 - one row of the table
         structural=structural,
         doubt=pattern if doubtful and not structural else "",
         of_classes=of_classes,
+        is_short=is_short,
     )
 
 
@@ -184,7 +187,8 @@ VENDORS: tuple[Detector, ...] = (
         "ABSK[A-Za-z0-9+/]{8}",
         (b"ABSK",),
         ("ABSK" + fill(120),),
-        ("ABSK is short",),
+        ("ABSK is short", fill(30) + "7/ABSK" + fill(120)),
+        is_short=True,
     ),
     prefixed("google-api-key", "AIza", f"{_WD}{{35,}}", "AIza" + fill(35)),
     prefixed("google-oauth-secret", "GOCSPX-", f"{_WD}{{24,}}", "GOCSPX-" + fill(28)),
@@ -329,11 +333,20 @@ VENDORS: tuple[Detector, ...] = (
     ),
     shaped(
         "mailgun-key",
-        r"(?:^|[^A-Za-z0-9])((?:key|pubkey)-[0-9a-f]{32}|[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8})(?:[^0-9a-zA-Z\-]|$)",
-        "key-[0-9a-f]{16}|[0-9a-f]{3}-[0-9a-f]{8}-[0-9a-f]",
+        r"(?:^|[^A-Za-z0-9])((?:key|pubkey)-[0-9a-f]{32})(?:[^0-9a-zA-Z\-]|$)",
+        "key-[0-9a-f]{16}",
+        (b"key-",),
+        ("api key-" + hex_(32), "pubkey-" + hex_(32)),
+        ("key-" + hex_(12),),
+        group=1,
+    ),
+    shaped(
+        "mailgun-key",
+        r"(?:^|[^A-Za-z0-9])([0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8})(?:[^0-9a-zA-Z\-]|$)",
+        "[0-9a-f]{3}-[0-9a-f]{8}-[0-9a-f]",
         (b"-",),
-        ("api key-" + hex_(32), hex_(32) + "-" + hex_(8) + "-" + hex_(8)),
-        ("key-" + hex_(12), "00-" + hex_(32) + "-" + hex_(16) + "-01"),
+        (hex_(32) + "-" + hex_(8) + "-" + hex_(8),),
+        ("00-" + hex_(32) + "-" + hex_(16) + "-01",),
         group=1,
         of_classes=True,
     ),
@@ -359,7 +372,7 @@ VENDORS: tuple[Detector, ...] = (
     shaped(
         "discord-bot-token",
         r"(?:^|[^A-Za-z0-9_\-.])([MNO][A-Za-z0-9_\-]{23,27}\.[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{27,40})",
-        r"[MNO][A-Za-z0-9_\-]{23,27}\.[A-Za-z0-9_\-]{6}\.",
+        r"[MNO][A-Za-z0-9_\-]{23,}\.[A-Za-z0-9_\-]{6}\.",
         (b".",),
         ("bot M" + fill(23) + "." + fill(6) + "." + fill(38),),
         ("Module.method.name",),

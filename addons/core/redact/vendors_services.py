@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from addons.core.redact.detector import Detector, random_enough
 from addons.core.redact.names import has_digit
-from addons.core.redact.vendors import BOUNDARY, digits, fill, hex_, lower, prefixed, shaped, upper, uuid_
+from addons.core.redact.vendors import (
+    BOUNDARY,
+    GATE_FRONT,
+    digits,
+    fill,
+    hex_,
+    lower,
+    prefixed,
+    shaped,
+    upper,
+    uuid_,
+)
 
 _W = "[A-Za-z0-9]"
 _WD = r"[A-Za-z0-9_\-]"
@@ -123,6 +134,7 @@ _HOSTING: tuple[Detector, ...] = (
         group=1,
         kind="azure-key",
         check=random_enough(4.0),
+        is_short=True,
     ),
     shaped(
         "azure-devops-token",
@@ -218,7 +230,16 @@ _DELIVERY: tuple[Detector, ...] = (
         gate="[0-9a-f]{6}:[0-9a-f]{8}",
         of_classes=True,
     ),
-    prefixed("sanity-token", "sk", f"{_W}{{80,}}", "sk" + fill(160), bound=True, bits=4.0),
+    shaped(  # not behind signs that base64 has: a picture of a megabyte holds one by chance
+        "sanity-token",
+        r"(?:^|[^A-Za-z0-9_+/\-])(sk[A-Za-z0-9]{80,})",
+        GATE_FRONT + "sk[A-Za-z0-9]{20}",
+        (b"sk",),
+        ("token sk" + fill(160), f'x="sk{fill(160)}"'),
+        ("see sk docs", "/sk" + fill(160)),
+        group=1,
+        check=random_enough(4.0),
+    ),
     prefixed("metabase-key", "mb_", "[A-Za-z0-9+/]{43}=", "mb_" + fill(43) + "=", bound=True),
     prefixed(
         "inngest-signing-key",

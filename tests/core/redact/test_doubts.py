@@ -33,6 +33,7 @@ def gate() -> Gate:
         f'{{"span_id": "{CARD}"}}',
         '{"order":4242424242424241,"x":1}',
         '{"text":"from GB29 NWBK 6016 1331 9268 18 on"}',
+        f'{{"text":"{{{{/is_alert}}}}\\nSee https://wiki.example.net/4b1d{hex_(20)}) \\"now\\""}}',
     ],
 )
 def test_chance_opens_no_gate(gate: Gate, text: str) -> None:
@@ -46,6 +47,8 @@ def test_chance_opens_no_gate(gate: Gate, text: str) -> None:
         f'{{"list":["ghp_{fill(10)}","{fill(26)}"]}}',
         f"ghp_{fill(10)}",  # a piece of a stream
         f'{{"text":"SG.{fill(22)}\\u002e{fill(43)}"}}',
+        f'{{"text":"see\\n4b1d{fill(38)}\\nthere"}}',
+        f'{{"text":"see\\\\n4b1d{fill(20)}"}}',
         f'{{"number":"{CARD}"}}',
         '{"text":"4242%204242%204242%204242"}',
         '{"text":"from GB29 NWBK 6016 1331 9268\\u002019 on"}',

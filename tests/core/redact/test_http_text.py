@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from addons.core.redact.findings import TooComplex
 from addons.core.redact.http_text import is_http, search_http
 from addons.core.redact.mask import Masker
 from addons.core.redact.message_findings import Searcher
@@ -54,5 +57,6 @@ def test_each_edit_is_where_it_says_and_lines_count_from_the_top(end: str) -> No
 
 @settings(deadline=None)
 @given(st.binary(max_size=60), st.sampled_from([b"GET /x HTTP/1.1\n", b"HTTP/1.1 200 OK\r\n", b""]))
-def test_any_bytes_are_read(rest: bytes, start: bytes) -> None:
-    assert list(search_http(SEARCHER, start + rest))
+def test_any_bytes_are_read_or_said_to_be_too_much(rest: bytes, start: bytes) -> None:
+    with contextlib.suppress(TooComplex):  # a compressed part that is broken
+        assert list(search_http(SEARCHER, start + rest))

@@ -115,7 +115,8 @@ def test_what_only_begins_like_a_key_passes_in_the_end() -> None:
     assert watch.feed(b"", is_last=True) == events[3]
 
 
-@given(st.lists(st.text(max_size=40), max_size=20))
+# Nothing that begins as the key does.
+@given(st.lists(st.text(st.characters(exclude_characters="0"), max_size=40), max_size=20))
 def test_other_events_pass_at_once_as_they_are(texts: list[str]) -> None:
     watch = SplitSecrets(SCRUBBER)
     for text in texts:
