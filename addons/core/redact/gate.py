@@ -137,9 +137,11 @@ class Gate:
         self._form_of = [index for index, text in spelled if text is not None]
         self._slow_forms = frozenset(index for index, text in spelled if text is None and index >= 0)
         self._fast = [text for _, text in spelled if text is not None]
-        self._names_id = len(self._fast) if by_name else -1
         names = [announced.NAME] if by_name else []
-        self._fast += [text for name in names if (text := translated(name)) is not None]
+        name = translated(announced.NAME) if by_name else None
+        left += names if name is None else ()
+        self._names_id = -1 if name is None else len(self._fast)
+        self._fast += () if name is None else (name,)
         self._escaped_id = len(self._fast)
         self._fast.append(punctuation.ESCAPED)
         self._escaped = _Lazily([punctuation.ESCAPED])
