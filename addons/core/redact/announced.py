@@ -14,12 +14,15 @@ from addons.core.redact.names import CONTAINERS, NameClass, classify
 STEM = (
     r"(?i:pass(?:[_\-. ]?(?:word|wd|wrd|phrase|code|wort))?|pw|pwd|secret|tok(?:e)?n|key|credential|cred|auth"
     r"|authorization|cookie"
-    r"|jwt|bearer|otp|cvv|cvc|pat|sig|conn(?:ection)?[_\-. ]?str(?:ing)?|mnemonic|psk|shared[_\-]?access[_\-]?signature"
+    r"|jwt|bearer|otp|cvv|cvc|pat|sig|conn(?:ection)?[_\-. ]?str(?:ing)?|mnemonic|psk"
+    r"|shared[_\-]?access[_\-]?signature"
     r"|(?:mfa|recovery|backup|device|auth|authorization|verification|one[_\-. ]?time|activation)[_\-. ]?code"
     r"|code[_\-]?verifier|saml[_\-]?response|assertion|senha|contrase(?:n|\xc3\xb1|\xf1|\\u00[fF]1)a"
-    r"|mot[_\-. ]?de[_\-. ]?passe|kennwort|wachtwoord|lozinka|has(?:l|\xc5\x82|\\u0142)o|salasana|adgangskode|passord"
+    r"|mot[_\-. ]?de[_\-. ]?passe|kennwort|wachtwoord|lozinka|has(?:l|\xc5\x82|\\u0142)o|salasana"
+    r"|adgangskode|passord"
     r"|heslo|jelsz(?:o|\xc3\xb3|\\u00[fF]3)|l(?:o|\xc3\xb6|\\u00[fF]6)senord|parola|password[_\-]?salt|crumb"
-    r"|(?:seed|recovery)[_\-. ]?phrase)s?(?i:[_.\-]?(?:value|base|text|plain|plaintext|raw|b64|base64|encoded|new|old|current"
+    r"|(?:seed|recovery)[_\-. ]?phrase)s?(?i:[_.\-]?(?:value|base|text|plain|plaintext|raw|b64|base64|encoded"
+    r"|new|old|current"
     r"|confirm(?:ation)?|[0-9]{1,2})s?)?"
 )
 """How the names end that announce a secret, in all their spellings."""
@@ -35,7 +38,9 @@ OTHERS = (
     r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + STEM + r"\\*[\"']",
     r"(?i:password )[^\s]{6}|(?i:password (?:to|for) )",
     STEM + r"(?:\x1b|\\u001[bB]|\\x1[bB])\[",  # a coloured line
-    r"(?i:(?:\b|\\[nrt])(?:name|key)[\"']?\s{0,4}[:=]\s{0,4}'?[A-Za-z0-9_.\-]{0,40}?)" + STEM + r"'?(?:[\s,]|\\[nr])",  # YAML
+    r"(?i:(?:\b|\\[nrt])(?:name|key)[\"']?\s{0,4}[:=]\s{0,4}'?[A-Za-z0-9_.\-]{0,40}?)"
+    + STEM
+    + r"'?(?:[\s,]|\\[nr])",  # YAML
     r"\"last_?4\"|\"delta\"|kty\\*\"",
     r"\"(?:is_secret|isSecret|secure|sensitive)\"\s{0,2}:\s{0,2}true",
     r"kind:\s{0,4}[\"']?Secret\b",

@@ -12,6 +12,7 @@ import math
 import string
 import unicodedata
 from collections import Counter
+from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
 
@@ -52,9 +53,7 @@ _SECRET = re2.compile(
     r"|authorization|cookie|cookies|connectionstring|connstring|connstr|jwt|bearer|otp|totp|mfacode|otpcode"
     r"|cvv|cvc|recoverycode|backupcode|seedphrase|mnemonic|sessiontoken|sastoken|authtoken|apipat|subscriptionkey"
     r"|sharedaccesssignature|verificationcode|onetimecode|activationcode|authcode|jenkinscrumb|passwordsalt|parola"
-    r"|recoveryphrase|deviceprovisionkey|provisiondevicekey)s?"
-    + _SUFFIX
-    + "$",
+    r"|recoveryphrase|deviceprovisionkey|provisiondevicekey)s?" + _SUFFIX + "$",
 )
 _NOT_SECRET = re2.compile(
     r"(?:(?:page|nextpage|next|prev|previous|continuation|cursor|sync|resume|start|end|last|max|min|num|input"
@@ -192,7 +191,7 @@ _BENIGN_KEY_WORDS = frozenset(
         "home",
     ],
 )
-_BENIGN_ENDS = tuple(word for word in _BENIGN_KEY_WORDS if len(word) > 3) + ("mon", "tur", "don", "whis", "s3")
+_BENIGN_ENDS = ("mon", "tur", "don", "whis", "s3", *(word for word in _BENIGN_KEY_WORDS if len(word) > 3))
 _WEAK_NAMES = frozenset(
     ("devicecode", "codeverifier", "authorizationcode", "samlresponse", "assertion", "clientassertion", "sas")
 )
@@ -266,10 +265,8 @@ def _of_key(words: list[str], glued: str) -> NameClass:
 
 def _without_accents(name: str) -> str:
     """Names are read as Latin-1: what was UTF-8 is read as that, and letters lose their marks."""
-    try:
+    with suppress(UnicodeError):
         name = name.encode("latin-1").decode()
-    except UnicodeError:
-        pass
     folded = unicodedata.normalize("NFKD", name.replace("ł", "l").replace("ø", "o"))
     return "".join(char for char in folded if not unicodedata.combining(char))
 

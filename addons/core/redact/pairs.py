@@ -42,7 +42,10 @@ _PROSE = _compile(
     r" (?:is|was|ist|lautet|es|est|=|:))\s*[\"'`]?)([^\s\"'`,;]{6,256})"
 )
 # A variable of an environment as Docker, shells and Windows set it.
-_SPACED = _compile(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_?(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY))[ \t]+(?:to )?[\"']?([^\s\"'\\]{8,256})")
+_SPACED = _compile(
+    r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_?(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY))[ \t]+(?:to )?"
+    r"[\"']?([^\s\"'\\]{8,256})"
+)
 _ELEMENT = _compile(
     r"<([A-Za-z_][A-Za-z0-9_.:\-]{0,60})(?:\s[^<>]{0,200})?>\s*(?:<!\[CDATA\[)?([^<>\s][^<>]*?)(?:\]\]>\s*)?</"
 )

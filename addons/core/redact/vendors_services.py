@@ -3,6 +3,8 @@
 Rows as in `vendors`.
 """
 
+# ruff: noqa: E501 - a table reads best with one row to a line
+
 from __future__ import annotations
 
 from addons.core.redact.detector import Detector, random_enough
@@ -197,7 +199,7 @@ _HOSTING: tuple[Detector, ...] = (
     prefixed("salesforce-refresh-token", "5Aep861", r"[A-Za-z0-9._]{50,}", "5Aep861" + fill(80)),
     shaped(
         "convex-deploy-key",
-        rf"(?:prod|dev|preview|project):[a-z0-9:\-]{{3,60}}\|[A-Za-z0-9+/=_\-]{{40,}}",
+        r"(?:prod|dev|preview|project):[a-z0-9:\-]{3,60}\|[A-Za-z0-9+/=_\-]{40,}",
         r"\|eyJ2",
         (b"|eyJ2",),
         ("CONVEX_DEPLOY_KEY is prod:calm-otter-512|eyJ2MiI6" + fill(60),),
@@ -304,7 +306,7 @@ _DELIVERY: tuple[Detector, ...] = (
     shaped(
         "authress-key",
         BOUNDARY
-        + rf"((?:sc|ext|scauth|authress)_[a-z0-9]{{5,30}}\.[a-z0-9]{{4,6}}\.acc[_\-][a-z0-9\-]{{10,32}}\.[A-Za-z0-9+/_=\-]{{30,}})",
+        + r"((?:sc|ext|scauth|authress)_[a-z0-9]{5,30}\.[a-z0-9]{4,6}\.acc[_\-][a-z0-9\-]{10,32}\.[A-Za-z0-9+/_=\-]{30,})",
         r"(?:\.acc-|\.acc_)[a-z0-9\-]{10}",
         (b".acc",),
         ("key sc_" + lower(20) + "." + lower(5) + ".acc-" + lower(16) + "." + fill(80),),
