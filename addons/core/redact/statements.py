@@ -50,7 +50,8 @@ def _in_rows(text: bytes) -> Iterator[Finding]:
             row = _ROW.match(text, position, position + _MAX_ROW)
             if row is None:
                 break
-            yield from _in_row(text, *row.span(1), wanted)
+            start, end = row.span(1)
+            yield from _in_row(text, start, end, wanted)
             position = row.end()
 
 
