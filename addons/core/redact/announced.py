@@ -11,20 +11,25 @@ from functools import lru_cache
 
 from addons.core.redact.names import CONTAINERS, NameClass, classify
 
-STEM = (
-    r"(?i:pass(?:[_\-. ]?(?:word|wd|wrd|phrase|code|wort))?|pw|pwd|secret|tok(?:e)?n|key|credential|cred|auth"
+_COMMON = (
+    r"pass(?:[_\-. ]?(?:word|wd|wrd|phrase|code|wort))?|pw|pwd|secret|tok(?:e)?n|key|credential|cred|auth"
     r"|authorization|cookie"
-    r"|jwt|bearer|otp|cvv|cvc|pat|sig|conn(?:ection)?[_\-. ]?str(?:ing)?|mnemonic|psk"
-    r"|shared[_\-]?access[_\-]?signature"
-    r"|(?:mfa|recovery|backup|device|auth|authorization|verification|one[_\-. ]?time|activation)[_\-. ]?code"
-    r"|code[_\-]?verifier|saml[_\-]?response|assertion|senha|contrase(?:n|\xc3\xb1|\xf1|\\u00[fF]1)a"
-    r"|mot[_\-. ]?de[_\-. ]?passe|kennwort|wachtwoord|lozinka|has(?:l|\xc5\x82|\\u0142)o|salasana"
-    r"|adgangskode|passord"
-    r"|heslo|jelsz(?:o|\xc3\xb3|\\u00[fF]3)|l(?:o|\xc3\xb6|\\u00[fF]6)senord|parola|password[_\-]?salt|crumb"
-    r"|(?:seed|recovery)[_\-. ]?phrase)s?(?i:[_.\-]?(?:value|base|text|plain|plaintext|raw|b64|base64|encoded"
-    r"|new|old|current"
+    r"|jwt|bearer|otp|cvv|cvc|pat|sig|conn(?:ection)?[_\-. ]?str(?:ing)?|mnemonic"
+    r"|(?:mfa|recovery|backup)[_\-. ]?code|senha|contrasena|mot[_\-. ]?de[_\-. ]?passe"
+    r"|seed[_\-. ]?phrase"
+)
+_RARE = (
+    r"psk|shared[_\-]?access[_\-]?signature|password[_\-]?salt|crumb|recovery[_\-. ]?phrase"
+    r"|(?:device|auth|authorization|verification|one[_\-. ]?time|activation)[_\-. ]?code"
+    r"|code[_\-]?verifier|saml[_\-]?response|assertion|contrase(?:\xc3\xb1|\xf1|\\u00[fF]1)a"
+    r"|kennwort|wachtwoord|lozinka|has(?:l|\xc5\x82|\\u0142)o|salasana|adgangskode|passord|heslo|parola"
+    r"|jelsz(?:o|\xc3\xb3|\\u00[fF]3)|l(?:o|\xc3\xb6|\\u00[fF]6)senord"
+)
+_ENDING = (
+    r"s?(?i:[_.\-]?(?:value|base|text|plain|plaintext|raw|b64|base64|encoded|new|old|current"
     r"|confirm(?:ation)?|[0-9]{1,2})s?)?"
 )
+STEM = f"(?i:{_COMMON}|{_RARE}){_ENDING}"
 """How the names end that announce a secret, in all their spellings."""
 NAME = (
     STEM
@@ -33,13 +38,14 @@ NAME = (
     + r"|\\*\"[^:]| (?:is|was|ist|lautet|es|est) )"
 )
 """A name before what it announces, or between quotes: most of the gate's work, to be judged by `is_idle`."""
+_USUAL = f"(?i:{_COMMON}){_ENDING}"  # most of the cost of a form that begins with anything
 OTHERS = (
-    r"--[A-Za-z0-9\-_.]{0,40}?" + STEM + r"[\"',]{0,2}\s",
-    r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + STEM + r"\\*[\"']",
+    r"--[A-Za-z0-9\-_.]{0,40}?" + _USUAL + r"[\"',]{0,2}\s",
+    r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + _USUAL + r"\\*[\"']",
     r"(?i:password )[^\s]{6}|(?i:password (?:to|for) )",
-    STEM + r"(?:\x1b|\\u001[bB]|\\x1[bB])\[",  # a coloured line
+    _USUAL + r"(?:\x1b|\\u001[bB]|\\x1[bB])\[",  # a coloured line
     r"(?i:(?:\b|\\[nrt])(?:name|key)[\"']?\s{0,4}[:=]\s{0,4}'?[A-Za-z0-9_.\-]{0,40}?)"
-    + STEM
+    + _USUAL
     + r"'?(?:[\s,]|\\[nr])",  # YAML
     r"\"last_?4\"|\"delta\"|kty\\*\"",
     r"\"(?:is_secret|isSecret|secure|sensitive)\"\s{0,2}:\s{0,2}true",
@@ -47,7 +53,7 @@ OTHERS = (
     r"\)\s{0,3}(?i:values)\s{0,3}\(",  # SQL
     r"(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY) [^\s\[\]<>(){}=:]{8}",
     r"(?i:networkcredential|directoryentry|usernamepasswordtoken)\s?\(",
-    STEM + r"(?:<\\?/|><!\[|'\s?,\s?b?')",  # a property list, XML's own quotes, a tuple
+    _USUAL + r"(?:<\\?/|><!\[|'\s?,\s?b?')",  # a property list, XML's own quotes, a tuple
 )
 """What else tells of a secret by its name."""
 
