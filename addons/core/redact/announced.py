@@ -21,9 +21,9 @@ _COMMON = (
 _RARE = (
     r"psk|shared[_\-]?access[_\-]?signature|password[_\-]?salt|crumb|recovery[_\-. ]?phrase"
     r"|(?:device|auth|authorization|verification|one[_\-. ]?time|activation)[_\-. ]?code"
-    r"|code[_\-]?verifier|saml[_\-]?response|assertion|contrase(?:\xc3\xb1|\xf1|\\u00[fF]1)a"
-    r"|kennwort|wachtwoord|lozinka|has(?:l|\xc5\x82|\\u0142)o|salasana|adgangskode|passord|heslo|parola"
-    r"|jelsz(?:o|\xc3\xb3|\\u00[fF]3)|l(?:o|\xc3\xb6|\\u00[fF]6)senord"
+    r"|code[_\-]?verifier|saml[_\-]?response|assertion|contrase(?:[^A-Za-z0-9]{1,2}|\\u00f1)a"
+    r"|kennwort|wachtwoord|lozinka|has(?:l|[^A-Za-z0-9]{2}|\\u0142)o|salasana|adgangskode|passord|heslo|parola"
+    r"|jelsz(?:o|[^A-Za-z0-9]{1,2}|\\u00f3)|l(?:o|[^A-Za-z0-9]{1,2}|\\u00f6)senord"
 )
 _ENDING = (
     r"s?(?i:[_.\-]?(?:value|base|text|plain|plaintext|raw|b64|base64|encoded|new|old|current"
