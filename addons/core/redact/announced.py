@@ -11,36 +11,57 @@ from functools import lru_cache
 
 from addons.core.redact.names import CONTAINERS, NameClass, classify, is_noise
 
-STEM = (
-    r"(?i:pass(?:[_\-. ]?(?:word|wd|wrd|phrase|code|wort))?|pw|pwd|secret|tok(?:e)?n|key|credential|cred|auth"
+_COMMON = (
+    r"pass(?:[_\-. ]?(?:word|wd|wrd|phrase|code|wort))?|pw|pwd|secret|tok(?:e)?n|key|credential|cred|auth"
     r"|authorization|cookie"
     r"|jwt|bearer|otp|cvv|cvc|pat|sig|conn(?:ection)?[_\-. ]?str(?:ing)?|mnemonic"
     r"|(?:mfa|recovery|backup)[_\-. ]?code|senha|contrasena|mot[_\-. ]?de[_\-. ]?passe"
-    r"|seed[_\-. ]?phrase)s?(?i:[_.\-]?(?:value|text|plain|plaintext|raw|b64|base64|encoded|new|old|current"
+    r"|seed[_\-. ]?phrase"
+)
+_RARE = (
+    r"psk|shared[_\-]?access[_\-]?signature|password[_\-]?salt|crumb|recovery[_\-. ]?phrase"
+    r"|(?:device|auth|authorization|verification|one[_\-. ]?time|activation)[_\-. ]?code"
+    r"|code[_\-]?verifier|saml[_\-]?response|assertion|contrase(?:[^A-Za-z0-9]{1,2}|\\u00f1)a"
+    r"|kennwort|wachtwoord|lozinka|has(?:l|[^A-Za-z0-9]{2}|\\u0142)o|salasana|adgangskode|passord|heslo|parola"
+    r"|jelsz(?:o|[^A-Za-z0-9]{1,2}|\\u00f3)|l(?:o|[^A-Za-z0-9]{1,2}|\\u00f6)senord"
+)
+_ENDING = (
+    r"s?(?i:[_.\-]?(?:value|base|text|plain|plaintext|raw|b64|base64|encoded|new|old|current"
     r"|confirm(?:ation)?|[0-9]{1,2})s?)?"
 )
+STEM = f"(?i:{_COMMON}|{_RARE}){_ENDING}"
 """How the names end that announce a secret, in all their spellings."""
 NAME = (
     STEM
     + r"(?:(?:\\*[\"'`\])]|&quot;|&#34;|&#39;|%22|%27|%5D|%5d|\\+u002[27]){0,4}"
-    + r"\s{0,3}(?:[:=]|%(?:25)*3[adAD]|\\+u003[adAD]|&gt;|>[^<])"
-    + r"|\\*\"[^:]| (?:is|was) )"
+    + r"\s{0,3}(?:[:=]|->|%(?:25)*3[adAD]|\\+u003[adAD]|&gt;|>[^<])"
+    + r"|\\*\"[^:]| (?:is|was|ist|lautet|es|est) )"
 )
 """A name before what it announces, or between quotes: most of the gate's work, to be judged by `is_idle`."""
+_USUAL = f"(?i:{_COMMON}){_ENDING}"  # most of the cost of a form that begins with anything
 OTHERS = (
-    r"--[A-Za-z0-9\-_]{0,40}?" + STEM + r"[\"',]{0,2}\s",
-    r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + STEM + r"\\*[\"']",
-    r"(?i:\bpassword )[^\s]{6}",
-    STEM + r"(?:\x1b|\\u001[bB]|\\x1[bB])\[",  # a coloured line
-    r"(?i:\b(?:name|key)[\"']?\s{0,4}[:=]\s{0,4}'?[A-Za-z0-9_.\-]{0,40}?)" + STEM + r"'?[\s,]",  # YAML
-    r"\"last_?4\"|\"delta\"",
-    STEM + r"(?:<\\?/|><!\[|'\s?,\s?b?')",  # a property list, XML's own quotes, a tuple
+    r"--[A-Za-z0-9\-_.]{0,40}?" + _USUAL + r"[\"',]{0,2}\s",
+    r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + _USUAL + r"\\*[\"']",
+    r"(?i:password )[^\s]{6}|(?i:password (?:to|for) )",
+    _USUAL + r"(?:\x1b|\\u001[bB]|\\x1[bB])\[",  # a coloured line
+    r"(?i:(?:\b|\\[nrt])(?:name|key)[\"']?\s{0,4}[:=]\s{0,4}'?[A-Za-z0-9_.\-]{0,40}?)"
+    + _USUAL
+    + r"'?(?:[\s,]|\\[nr])",  # YAML
+    r"\"last_?4\"|\"delta\"|kty\\*\"",
+    r"\"(?:is_secret|isSecret|secure|sensitive)\"\s{0,2}:\s{0,2}true",
+    r"kind:\s{0,4}[\"']?Secret\b",
+    r"\)\s{0,3}(?i:values)\s{0,3}\(",  # SQL
+    r"(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY) [^\s\[\]<>(){}=:]{8}",
+    r"(?i:networkcredential|directoryentry|usernamepasswordtoken)\s?\(",
+    _USUAL + r"(?:<\\?/|><!\[|'\s?,\s?b?')",  # a property list, XML's own quotes, a tuple
 )
 """What else tells of a secret by its name."""
 
 _MAX_NAME = 100  # in bytes: longer names are taken to announce something
 _MAX_BEFORE = 60  # in bytes: as far as the key before a label is looked for
 _NAME_BYTES = bytes((*range(48, 58), *range(65, 91), *range(97, 123), *b"_.-"))
+_SPOKEN = (b"api ", b"access ", b"secret ", b"private ", b"license ", b"encryption ", b"signing ", b"shared ")
+"""Words in front of `key:` in running text."""
 _ALONE = frozenset((b"key", b"sig", b"jwt"))  # `<x key="…" value="…">`, and parameters of URLs
 _ESCAPING = frozenset((b"%", b"\\", b"&", b"#"))  # what follows may be a quote: `%22`
 _QUOTE = 0x22
@@ -106,6 +127,8 @@ def _is_idle_assignment(text: bytes, end: int) -> bool:
         if rest[-1:] in _ESCAPING or (start and not rest):
             return False
         if text[end] == _EQUALS and name.lower() in _ALONE:
+            return False
+        if name.lower().startswith(b"key") and rest[-11:].lower().endswith(_SPOKEN):
             return False
     return announces_nothing(name)
 

@@ -4,18 +4,33 @@
 
 from __future__ import annotations
 
+import re
+
 from addons.core.redact.detector import COMMAND, Detector, jwt_header
-from addons.core.redact.names import can_be_password, is_dense
+from addons.core.redact.names import can_be_password, is_dense, looks_random
 from addons.core.redact.personal import PERSONAL
-from addons.core.redact.vendors import VENDORS, fill, hex_, shaped
+from addons.core.redact.vendors import VENDORS, fill, hex_, shaped, upper
 from addons.core.redact.vendors_services import SERVICES
 
 _JWT = "eyJ" + "hbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9" + ".eyJ" + "zdWIiOiJhIn0." + fill(43)
 _PEM = f"-----BEGIN RSA PRIVATE KEY-----\n{fill(64)}\n{fill(40)}\n-----END RSA PRIVATE KEY-----"
 
 
+_PORT_AND_PATH = re.compile(rb"[0-9]{2,5}/")
+_MIXED = (re.compile(rb"[a-z]"), re.compile(rb"[A-Z]"), re.compile(rb"[0-9]"))
+
+
 def _userinfo(value: bytes) -> bool:
-    return can_be_password(value) and not value.startswith((b"{", b"$", b"<"))
+    return (
+        can_be_password(value)
+        and not value.startswith((b"{", b"$", b"<"))
+        and _PORT_AND_PATH.match(value) is None
+    )
+
+
+def _in_all_cases(value: bytes) -> bool:
+    """For a value whose name says little: no id, hash or word has letters of both cases and digits."""
+    return looks_random(value) and all(kind.search(value) is not None for kind in _MIXED)
 
 
 _SHARED: tuple[Detector, ...] = (
@@ -130,10 +145,15 @@ _SHARED: tuple[Detector, ...] = (
     ),
     shaped(
         "sql-password",
-        r"(?i:\b(?:user|role|grant)\b[^\n;]{0,200}?\bidentified\s+(?:with\s+[A-Za-z0-9_'\"`]{1,40}\s+)?(?:by|as)\s+(?:password\s+)?)\\*['\"]([^'\"\s\\]{4,256})",
-        r"(?i:\bidentified\s+(?:by|with))",
-        (b"dentified", b"DENTIFIED"),
-        ("CREATE USER till IDENTIFIED BY 'Ny8fVq3'", 'ALTER USER a IDENTIFIED WITH sha2 AS "Ny8fVq3"'),
+        r"(?i:\b(?:user|role|grant)\b[^\n;]{0,200}?\bidentified\s+(?:with\s+[A-Za-z0-9_'\"`]{1,40}\s+)?(?:by|as)\s+(?:password\s+)?"
+        r"|\bset\s+password\s+for\b[^\n;=]{1,120}=\s*(?:password\()?)\\*['\"]([^'\"\s\\]{4,256})",
+        r"(?i:identified\s+(?:by|with)|set\s+password\s+for)",
+        (b"dentified", b"DENTIFIED", b"or", b"OR"),
+        (
+            "SET PASSWORD FOR 'till'@'%' = 'Ny8fVq3'",
+            "CREATE USER till IDENTIFIED BY 'Ny8fVq3'",
+            'ALTER USER a IDENTIFIED WITH sha2 AS "Ny8fVq3"',
+        ),
         (
             "the user was identified by 'name'd rule",
             "identified by 'till-3'",
@@ -147,15 +167,41 @@ _SHARED: tuple[Detector, ...] = (
     shaped(
         COMMAND,
         r"(?:\b(?:mysql|mysqldump|mysqladmin|mariadb|mysqlsh)\b[^\n|;]{0,120}?\s-p|\bsshpass\s+-p\s?"
+        r"|\b(?:sqlcmd|bcp|mosquitto_pub|mosquitto_sub)\b[^\n|;]{0,120}?\s-P\s+|\b(?:psexec|snowsql|mongosh|mongo)\b"
+        r"[^\n|;]{0,120}?\s-p\s+|\bsmbclient\b[^\n|;]{0,120}?\s-U\s*[^\s%]{1,64}%|\bsqlplus\s+[^\s/]{1,64}/"
+        r"|\b(?:requirepass|masterauth)\s+|\baws configure set \S{0,40}(?:secret|token)\S{0,20}\s+|\bvault login\s+"
+        r"|\bgit config (?:--global )?[^\s=]{1,60}(?:token|password)\s+|\bauth login --with-token\s+"
+        r"|\bsetx\s+\S{0,40}(?i:token|password|secret|key)\s+|\b(?:password|secret) [057] "
         r"|\bredis-cli\b[^\n|;]{0,80}?\s-a\s+|\b(?:curl|wget|http)\b[^\n|;]{0,200}?\s(?:-u|--user|-U|--proxy-user)[ =]?"
         r"['\"]?[^\s:'\"]{1,64}:|\b(?:docker|helm|podman|az|ldapsearch)\b[^\n|;]{0,120}?\s(?:-p|-w)\s+)"
         r"['\"]?([^\s'\"\\]{4,128})",
-        r"\b(?:mysql|mariadb|sshpass|redis-cli|curl|wget|docker|helm|podman|ldapsearch)[^\n]{0,200}?[ \"]-[puaUw-]",
-        (b" -",),
-        ("mysqldump -u batch -pNy8fVq3 stock", "sshpass -p 'abc1234' ssh h", "curl -u svc:s3cr3t https://x"),
-        ("mysqldump -u batch stock", "curl -s https://x", "docker run -p 8080:80 x"),
+        r"(?:mysql|mariadb|sshpass|redis-cli|curl|wget|docker|helm|podman|ldapsearch|\baz |sqlcmd|\bbcp |mosquitto_"
+        r"|psexec|snowsql|mongo|smbclient)[^\n]{0,200}?[ \"]-[puaUwP-]|sqlplus |requirepass |masterauth "
+        r"|aws configure set |vault login |git config |--with-token |setx |(?:password|secret) [057] ",
+        (b" ",),
+        (
+            "sqlcmd -S db -U sa -P Ny8fVq3x -Q 1",
+            "smbclient //h/s -U till%Ny8fVq3x",
+            "sqlplus till/Ny8fVq3x@STK",
+            "requirepass Ny8fVq3x",
+            "aws configure set aws_secret_access_key Ny8fVq3x",
+            "username till password 7 0822455D0A16",
+            "mysqldump -u batch -pNy8fVq3 stock",
+            "sshpass -p 'abc1234' ssh h",
+            "curl -u svc:s3cr3t https://x",
+        ),
+        (
+            "mysqldump -u batch stock",
+            "curl -s https://x",
+            "docker run -p 8080:80 x",
+            "sqlplus -v",
+            "vault login -method=oidc",
+            "git config --global user.name till",
+        ),
         group=1,
-        check=lambda value: can_be_password(value) and not value.replace(b":", b"").isdigit(),
+        check=lambda value: (
+            can_be_password(value) and not value.replace(b":", b"").isdigit() and value[:1] != b"-"
+        ),
         structural=True,
     ),
     shaped(
@@ -177,6 +223,115 @@ _SHARED: tuple[Detector, ...] = (
         ("DD_API_KEY is unset",),
         group=1,
         kind="datadog-key",
+        structural=True,
+    ),
+    shaped(
+        "dsn-userinfo",
+        r"(?:^|[\s\"'=])[A-Za-z0-9_.\-]{1,64}:([^\s\"'@]{4,256})@(?:tcp|unix)\(",
+        r"@(?:tcp\(|unix\()",
+        (b"@tcp(", b"@unix("),
+        ("till:Ny8fVq3x@tcp(db:3306)/stock", "DSN=till:Ny8fVq3x@unix(/tmp/mysql.sock)/stock"),
+        ("till@tcp(db:3306)/stock",),
+        group=1,
+        check=can_be_password,
+        structural=True,
+    ),
+    shaped(
+        "pgpass-line",
+        r"(?:^|[\s\"'])[A-Za-z0-9*][^\s:]{0,100}:(?:543[0-9]|6432|\*):[^\s:]{1,63}:[^\s:]{1,63}:([^\s:\"'\\]{4,128})",
+        r":(?:543[0-9]|6432|\*):[^\s:]{1,63}:[^\s:]{1,63}:",
+        (b":543", b":6432:", b":*:"),
+        ("db.example.net:5432:stock:till:Ny8fVq3x", "*:*:*:till:Ny8fVq3x"),
+        ("db.example.net:5432:up",),
+        group=1,
+        check=can_be_password,
+        structural=True,
+    ),
+    shaped(
+        "credential-call",
+        r"(?i:networkcredential|directoryentry|usernamepasswordtoken)\s?\(\s?(?:\"[^\"]*\",\s?){1,2}\"([^\"]{4,128})\"",
+        r"(?i:networkcredential|directoryentry|usernamepasswordtoken)\s?\(",
+        (),
+        ('new NetworkCredential("till", "Ny8fVq3x")', 'DirectoryEntry("LDAP://h", "till", "Ny8fVq3x")'),
+        ("NetworkCredential(user, pass)",),
+        group=1,
+        check=can_be_password,
+        structural=True,
+    ),
+    shaped(
+        "piped-password",
+        r"\becho\s+(?:-n\s+)?\\?[\"']?([^\s\"'|\\]{4,256})\\?[\"']?\s*\|\s*(?:sudo\s+-S|[^\n|]{0,80}(?:--password-stdin|--with-token)|chpasswd)",
+        r"sudo\s+-S|--password-stdin|--with-token|chpasswd",
+        (b"|",),
+        ("echo Ny8fVq3x | sudo -S id", 'echo "Ny8fVq3x" | docker login -u till --password-stdin'),
+        ('echo "$PASS" | docker login --password-stdin',),
+        group=1,
+        check=can_be_password,
+        structural=True,
+    ),
+    shaped(
+        "url-secret",
+        r"(?i)[?&;#](?:key|code|ticket|sas|session_?id|sid|jsessionid|phpsessid|auth_?code|invite|magic)="
+        r"([A-Za-z0-9_\-.~%+/=]{20,})",
+        r"(?i:[?&;#](?:key|code|ticket|sas|session_?id|sid|jsessionid|phpsessid|auth_?code|invite|magic)=)[A-Za-z0-9_\-.~%+/=]{20}",
+        (b"=",),
+        ("https://x.example.net/cb?code=" + fill(32) + "&state=1", "/in?a=1&key=" + fill(32)),
+        (
+            "/x?session_id=5c1e0b7a-42d9-4f63-8b1e-7d20c9a6f314",
+            "/x?key=orders.created.by.customer",
+            "/x?key=" + hex_(32),
+        ),
+        group=1,
+        check=_in_all_cases,
+        structural=True,
+    ),
+    shaped(
+        "url-path-secret",
+        r"(?i)/(?:token|reset-?password|password[-_/]?reset|magic(?:-?link)?|invite|verify-?email|confirm)/"
+        r"([A-Za-z0-9_\-]{20,})",
+        r"(?i:/(?:token|reset-?password|password[-_/]?reset|magic(?:-?link)?|invite|verify-?email|confirm)/)[A-Za-z0-9_\-]{20}",
+        (b"/",),
+        ("https://x.example.net/reset-password/" + fill(32),),
+        ("/token/introspection-endpoint-of-us", "/confirm/" + hex_(32)),
+        group=1,
+        check=_in_all_cases,
+        structural=True,
+    ),
+    shaped(
+        "session-cookie",
+        r"\b(?:PHPSESSID|JSESSIONID|ASP\.NET_SessionId|connect\.sid|_?[a-z]{3,20}_session|dogweb)=\"?"
+        r"([A-Za-z0-9%._\-~]{16,})",
+        r"(?:PHPSESSID|JSESSIONID|ASP\.NET_SessionId|connect\.sid|_session|dogweb)=",
+        (b"=",),
+        ("_gitlab_session=" + hex_(32) + "; path=/", "JSESSIONID=" + upper(32)),
+        ("user_session=expired", "max_session=12"),
+        group=1,
+        check=looks_random,
+        structural=True,
+    ),
+    shaped(
+        "xml-rsa-key",
+        r"<(?:D|P|Q|DP|DQ|InverseQ)>([A-Za-z0-9+/=\s]{40,})</",
+        "<D>[A-Za-z0-9+/]{20}",
+        (b"<D>",),
+        ("<RSAKeyValue><D>" + fill(86) + "==</D></RSAKeyValue>",),
+        ("<D>1</D>", "<Modulus>" + fill(86) + "</Modulus>"),
+        group=1,
+        structural=True,
+    ),
+    shaped(
+        "prose-token",
+        r"(?i:\b(?:token|api[ _\-]?key)\s+)([A-Za-z0-9_\-+/=.~]{20,})",
+        r"(?i:token|api[ _\-]key|apikey) [A-Za-z0-9._~+/=\-]{20}",
+        (b" ",),
+        ("use token " + fill(24), "X-Api-Key " + fill(32)),
+        (
+            "token bucket",
+            "api key 5c1e0b7a-42d9-4f63-8b1e-7d20c9a6f314",
+            "token introspection-endpoint-of-us",
+        ),
+        group=1,
+        check=looks_random,
         structural=True,
     ),
 )

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import math
 import string
+import unicodedata
 from collections import Counter
+from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
 
 import re2
+
+from addons.core.redact.services import NAMES as SERVICES
 
 _MAX_NAME = 120
 _LATIN1 = re2.Options()
@@ -31,10 +35,11 @@ class NameClass(Enum):
 
 
 _SUFFIX = (
-    r"(?:\d{0,2}|value|text|plain|plaintext|raw|b64|base64|encoded|new|old|current|confirm|confirmation)"
+    r"(?:\d{0,2}|value|base|text|plain|plaintext|raw|b64|base64|encoded|new|old|current|confirm|confirmation)"
 )
 _PASSWORD = re2.compile(
-    r"(?:password|passwd|passwrd|passphrase|passcode|passwort|pwd|contrasena|motdepasse|senha|dbpass|userpass"
+    r"(?:password|passwd|passwrd|passphrase|passcode|passwort|pwd|contrasena|motdepasse|senha|dbpass|userpass|psk"
+    r"|kennwort|wachtwoord|lozinka|haslo|salasana|losenord|adgangskode|passord|heslo|jelszo|presharedkey"
     r"|rootpass|smtppass|sshpass|mysqlpass|pgpass|redispass|authpass|adminpass|proxypass|keypass|storepass)s?"
     + _SUFFIX
     + "$",
@@ -46,16 +51,16 @@ _SECRET = re2.compile(
     r"|webhookkey|deploykey|integrationkey|adminkey|rootkey|userkey|writekey|ingestkey|ingestionkey"
     r"|sshkey|rsakey|pgpkey|tlskey|sslkey|serverkey|serviceaccountkey|securitykey|credential|creds|credentials"
     r"|authorization|cookie|cookies|connectionstring|connstring|connstr|jwt|bearer|otp|totp|mfacode|otpcode"
-    r"|cvv|cvc|recoverycode|backupcode|seedphrase|mnemonic|sessiontoken|sastoken|authtoken|apipat)s?"
-    + _SUFFIX
-    + "$",
+    r"|cvv|cvc|recoverycode|backupcode|seedphrase|mnemonic|sessiontoken|sastoken|authtoken|apipat|subscriptionkey"
+    r"|sharedaccesssignature|verificationcode|onetimecode|activationcode|authcode|jenkinscrumb|passwordsalt|parola"
+    r"|recoveryphrase|deviceprovisionkey|provisiondevicekey)s?" + _SUFFIX + "$",
 )
 _NOT_SECRET = re2.compile(
     r"(?:(?:page|nextpage|next|prev|previous|continuation|cursor|sync|resume|start|end|last|max|min|num|input"
     r"|output|prompt|completion|total|cached|reasoning|stop|eos|bos|pad|unk|cls|sep|mask|web|jsonweb|nextsync"
     r"|paging|pagination|scroll|word|sub|text|request|idempotency|client(?:request)?|llm|audio|image|accepted"
     r"|rejected|estimated|generated|cacheread|cachewrite|used|remaining|non|special|clienttoken|dedup"
-    r")tokens?|(?:public|pub)[a-z]{0,12}key|samesitecookie"
+    r")tokens?|public[a-z]{0,12}key|pub[a-z]{0,4}key|samesitecookie"
     r")$",
 )
 _QUESTIONS = frozenset(
@@ -186,6 +191,10 @@ _BENIGN_KEY_WORDS = frozenset(
         "home",
     ],
 )
+_BENIGN_ENDS = ("mon", "tur", "don", "whis", "s3", *(word for word in _BENIGN_KEY_WORDS if len(word) > 3))
+_WEAK_NAMES = frozenset(
+    ("devicecode", "codeverifier", "authorizationcode", "samlresponse", "assertion", "clientassertion", "sas")
+)
 _PLACEHOLDER = re2.compile(
     rb"(?i)^(?:|null|none|nil|undefined|true|false|yes|no|on|off|empty|unset|default|required|optional|missing"
     rb"|invalid|incorrect|wrong|expired|denied|unknown|hidden|masked|redacted|removed|filtered|secret|password"
@@ -205,6 +214,9 @@ _URL = re2.compile(rb"(?i)^[a-z][a-z0-9+.\-]{1,20}:\\?/\\?/", options=_LATIN1)
 _PATH = re2.compile(
     rb"^(?:~|\.{0,2})/[\w./@\- ]*$|^[A-Za-z]:\\|^[\w\-]+(?:/[\w\-.]+)*\.[a-z]{2,5}$", options=_LATIN1
 )
+_FILE = re2.compile(rb"^/[\w.\-]+(?:/[\w.\-]+)+/?$|^arn:")
+_MNEMONIC = re2.compile(rb"^[a-z]{3,8}(?: [a-z]{3,8})+$")
+_GROUPS = re2.compile(rb"^[A-Za-z0-9]{4}(?: [A-Za-z0-9]{4}){3,7}$")
 _UUID = re2.compile(rb"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 _WEAK_VALUE = re2.compile(rb"^[A-Za-z0-9+/=_\-.~:|]{16,512}$")
 _DATE = re2.compile(rb"^\d{4}-\d\d-\d\d")
@@ -223,6 +235,8 @@ def classify(name: str) -> NameClass:
     """Tell what the value under `name` (a JSON key, header, query or variable name) is likely to be."""
     if len(name) > _MAX_NAME or is_noise(name.encode("latin-1", "replace")):
         return NameClass.NONE
+    if not name.isascii():
+        name = _without_accents(name)
     glued = "".join(c for c in name.lower() if c.isalnum())
     words = [word.strip("_-. :/").lower() for word in _WORDS.findall(name)]
     if not glued or _NOT_SECRET.fullmatch(glued) or (len(words) > 1 and words[0] in _QUESTIONS):
@@ -234,15 +248,27 @@ def classify(name: str) -> NameClass:
         return NameClass.PASSWORD
     if _SECRET.search(glued) or (last in {"pat", "sig"} and glued != last):
         return NameClass.SECRET
-    if last == "auth" or (glued.endswith("key") and not _is_benign_key(words, glued)):
+    if last == "auth" or glued in _WEAK_NAMES:
         return NameClass.WEAK
-    return NameClass.NONE
+    return _of_key(words, glued) if glued.endswith("key") else NameClass.NONE
 
 
-def _is_benign_key(words: list[str], glued: str) -> bool:
-    if glued == "key" or words[-1:] != ["key"]:
-        return True
-    return bool(words[:-1]) and words[-2] in _BENIGN_KEY_WORDS
+def _of_key(words: list[str], glued: str) -> NameClass:
+    """Of a name that ends in `key`: whose key it is tells most."""
+    owner = glued[:-3]
+    if not SERVICES.isdisjoint((owner, owner.removeprefix("x"), *words[-2:-1])):
+        return NameClass.SECRET
+    if not owner or owner.endswith(_BENIGN_ENDS) or (len(words) > 1 and words[-2] in _BENIGN_KEY_WORDS):
+        return NameClass.NONE
+    return NameClass.WEAK
+
+
+def _without_accents(name: str) -> str:
+    """Names are read as Latin-1: what was UTF-8 is read as that, and letters lose their marks."""
+    with suppress(UnicodeError):
+        name = name.encode("latin-1").decode()
+    folded = unicodedata.normalize("NFKD", name.replace("ł", "l").replace("ø", "o"))
+    return "".join(char for char in folded if not unicodedata.combining(char))
 
 
 def is_placeholder(value: bytes) -> bool:
@@ -258,11 +284,16 @@ def entropy(value: bytes) -> float:
 
 def can_be_password(value: bytes) -> bool:
     """For a value under a password's name: anything that is not a placeholder or a sentence."""
-    return (
-        not is_placeholder(value)
-        and len(value) <= 4096
-        and not (value.count(b" ") >= 2 and _PLAIN_WORDS.search(value) is not None)
-    )
+    if is_placeholder(value) or len(value) > 4096 or _FILE.search(value):
+        return False
+    return not (value.count(b" ") >= 2 and _PLAIN_WORDS.search(value) is not None) or is_phrase(value)
+
+
+def is_phrase(value: bytes) -> bool:
+    """Whether it is a mnemonic (BIP 39) of 12 to 24 words, or a password in groups of four letters."""
+    if _GROUPS.search(value):
+        return True
+    return _MNEMONIC.search(value) is not None and value.count(b" ") in {11, 14, 17, 20, 23}
 
 
 def can_be_secret(value: bytes) -> bool:
@@ -270,6 +301,8 @@ def can_be_secret(value: bytes) -> bool:
     text = value.strip()
     if len(text) < 6 or is_placeholder(text):
         return False
+    if is_phrase(text):
+        return True
     if _PLAIN_WORDS.search(text) or (_ALL_CAPS_WORDS.search(text) and len(text) < 16):
         return len(text) >= 20 and not set(text) & set(b" -_./:,'")
     if _IDENTIFIERS.search(text) and entropy(text) < 4.0 and not has_digit(text):

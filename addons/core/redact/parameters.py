@@ -27,6 +27,10 @@ _PARAMETER = re2.compile(rb"(?:^|[?&;#])([^=&;?#\s]{1,200})=([^&;#\s]*)", option
 _URL_NAMES = frozenset(
     ("sig", "signature", "x-amz-signature", "x-goog-signature", "x-amz-security-token", "jwt", "api_key"),
 )
+_SHORT_NAMES = frozenset(
+    ("key", "code", "ticket", "sas", "sid", "session", "sessionid", "jsessionid", "phpsessid")
+)
+"""They mean a secret where what they name looks like nothing else."""
 _MIN_SIGNATURE = 16  # `sig=1` is none
 
 
@@ -56,6 +60,8 @@ def find_named(data: bytes) -> Iterator[Finding]:
         kind = named(name, value)
         if kind is None and name.lower() in _URL_NAMES and len(value) >= _MIN_SIGNATURE:
             kind = "signature"
+        if kind is None and name.lower() in _SHORT_NAMES and looks_random(value) and not value.islower():
+            kind = "parameter"
         if kind is not None:
             start, end = match.span(2)
             yield Finding(start, end, "parameter", kind, value)

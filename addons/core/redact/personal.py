@@ -48,15 +48,16 @@ def _named(
     """Make a detector for a number that one of `words` stands in front of: alternatives that each begin with
     letters.
     """
-    front = (
-        rf"(?:^|[^A-Za-z])(?i:{words})(?:[_\-. ]?(?i:number|nummer|num|nr|no|id))?"
+    name_and_sign = (
+        rf"(?i:{words})(?:[_\-. ]?(?i:number|nummer|num|nr|no|id|card|am|on|of))?"
         r"\\*[\"']?\s{0,2}[:=#]?\s{0,2}\\*[\"']?"
     )
+    front = f"(?:^|[^A-Za-z]){name_and_sign}"
     return Detector(
         id=name,
         kind=name,
         pattern=f"{front}({form}){_BACK}",
-        gate=f"{front}(?:{form})",
+        gate=rf"(?:^|[^A-Za-z]|\\[nrt]){name_and_sign}(?:{form})",
         keywords=tuple(sorted({re.match("[a-z]+", word)[0].encode() for word in words.split("|")})),  # type: ignore[index] # each begins so
         examples=examples,
         counterexamples=counter,
@@ -83,7 +84,7 @@ _REACHED: tuple[Detector, ...] = (
     ),
     shaped(
         "phone",
-        r"(?:^|[^0-9A-Za-z+.\-/])(\+[1-9][0-9]{0,2}(?:[ .\-]?\(?[0-9]{2,4}\)?){2,5}"
+        r"(?:^|[^0-9A-Za-z+.\-/])(\+[1-9][0-9]{0,2}(?:[ .\-]?\(0\))?(?:[ .\-][0-9])?(?:[ .\-]?\(?[0-9]{2,4}\)?){2,5}"
         r"|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}-[0-9]{4})(?:[^0-9A-Za-z:]|$)",
         r"\+[1-9][0-9 .\-(]{6}|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}-",
         (b"+", b"("),
@@ -212,7 +213,7 @@ _STATES: tuple[Detector, ...] = (
     ),
     _named(
         "de-tax-id",
-        r"steuer[_\-. ]?id[a-z]*|steuer[_\-. ]?nummer|idnr|tin|tax[_\-. ]?id",
+        r"steuer[_\-. ]?id[a-z]*|identifikationsnummer|steuer[_\-. ]?nummer|idnr|tin|tax[_\-. ]?id",
         "[1-9][0-9]{10}",
         steuer_id,
         "Steuer-ID: 86095742719",
@@ -402,7 +403,7 @@ _STATES: tuple[Detector, ...] = (
     ),
     _named(
         "za-id",
-        r"za[_\-. ]id|south[_\-. ]african[_\-. ]id|rsa[_\-. ]?id",
+        r"za[_\-. ]id|sa[_\-. ]id|south[_\-. ]african[_\-. ]id|rsa[_\-. ]?id",
         "[0-9]{13}",
         luhn,
         "RSA ID: 8001015009087",
@@ -411,8 +412,8 @@ _STATES: tuple[Detector, ...] = (
     _named(
         "passport",
         r"passport|reisepass|passeport",
-        "[A-Z]{0,2}[0-9]{6,9}[A-Z]?",
-        lambda value: count_digits(value) >= 6,
+        "[A-Z]{0,2}[0-9]{6,9}[A-Z]?|[CFGHJKLMNPRTVWXYZ][0-9CFGHJKLMNPRTVWXYZ]{8}",
+        lambda value: count_digits(value) >= 5,
         "passport no: X1234567",
         counter=("passport.js 12", "passport: valid"),
     ),
@@ -426,7 +427,7 @@ _STATES: tuple[Detector, ...] = (
     ),
     _named(
         "birth-date",
-        r"date[_\-. ]of[_\-. ]birth|birth[_\-. ]?dat?[ey]|dob|geburtsdatum",
+        r"date[_\-. ]of[_\-. ]birth|birth[_\-. ]?dat?[ey]|dob|geburtsdatum|geboren|born|fecha[_\-. ]de[_\-. ]nacimiento",
         r"(?:19|20)[0-9]{2}[-/.][01]?[0-9][-/.][0-3]?[0-9]|[0-3]?[0-9][-/.][0-3]?[0-9][-/.](?:19|20)[0-9]{2}",
         lambda _: True,
         "date of birth: 1984-03-09",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from addons.core.redact import jsonish, layers, pairs, structure
+from addons.core.redact import jsonish, key_blocks, layers, pairs, statements, structure
 from addons.core.redact.detector import Detector, amid_noise, compiled, spans
 from addons.core.redact.detectors import DETECTORS
 from addons.core.redact.doubts import Doubts
@@ -57,7 +57,9 @@ class Scanner:
         return self._read(text, hits, work, MAX_LAYERS) if hits else []
 
     def _read(self, text: bytes, hits: Hits, work: Work, depth: int) -> list[Finding]:
-        found = [*self.detect(text, hits), *(pairs.find_pairs(text) if self.by_name else ())]
+        found = list(self.detect(text, hits))
+        if self.by_name:
+            found += (*pairs.find_pairs(text), *key_blocks.find(text), *statements.find(text))
         work.spend(_COST_OF_FINDING * len(found))
         if depth:
             found += self._layers(text, work, depth - 1)

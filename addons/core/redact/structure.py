@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,10 @@ _DESCRIBES = re2.compile(
     rb"(?i)(?:^|[_.\-a-z])(?:names?|ids?|refs?|types?|kind|path|version|namespace|arn|ur[il]|description|status"
     rb"|provider|region|user|username|host|label|created|updated|_at|(?-i:[a-z]At))$"
 )
+_OF_PARENT = frozenset((b"value", b"key", b"hash", b"plaintext", b"secret_value", b"raw"))
+_SAYS_SECRET = re2.compile(rb'"(?:is_secret|isSecret|secure|sensitive)"\s{0,2}:\s{0,2}true')
+_AROUND = 80  # bytes beside the first and the last value of an object
+_JWK_PRIVATE = frozenset((b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"))
 _SECRET_DATA = frozenset(("data", "stringData"))
 MAX_JOIN = 64 * 1024
 _MIN_NUMBER = 4
@@ -161,6 +165,8 @@ def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
         if leaf.is_key:
             continue
         kind = classify(name_of(leaf.name)) if leaf.name else NameClass.NONE
+        if kind is NameClass.NONE and leaf.name.lower() in _OF_PARENT:
+            kind = _kind_of_parent(leaf)
         if kind is NameClass.NONE and (
             _DESCRIBES.search(leaf.name) or not _in_container(data, leaf.frame, contained)
         ):
@@ -175,6 +181,12 @@ def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
         if _fits(kind, value, leaf):
             found[leaf.start] = _whole(scanner, data, leaf, value, kind)
     return found
+
+
+def _kind_of_parent(leaf: Leaf) -> NameClass:
+    """Of `{"api_key": {"key": …}}`, whose inner name says nothing."""
+    kind = classify(name_of(leaf.frame.name)) if leaf.frame.name and not leaf.frame.array else NameClass.NONE
+    return kind if kind in {NameClass.PASSWORD, NameClass.SECRET} else NameClass.NONE
 
 
 def _fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
@@ -248,6 +260,7 @@ def _by_neighbour(data: bytes, frame: Frame) -> Iterator[Finding]:
         if is_dense(value):
             yield Finding(leaf.start, leaf.end, "key-beside-last4", "key", value)
     values = [leaf for name, leaf in by_name.items() if name in _VALUE_KEYS]
+    yield from _as_said(data, frame, by_name, values)
     owner: Frame = frame
     if frame.name.lower() in _VALUE_KEYS and frame.parent is not None and not frame.parent.array:
         owner = frame.parent  # OTLP: {"key": "password", "value": {"stringValue": "…"}}
@@ -262,6 +275,26 @@ def _by_neighbour(data: bytes, frame: Frame) -> Iterator[Finding]:
             value = text_of(data, leaf)
             if leaf is not label and kind is not NameClass.NONE and _fits(kind, value, leaf):
                 yield Finding(leaf.start, leaf.end, "name-value", kind.value, value)
+
+
+def _as_said(
+    data: bytes, frame: Frame, by_name: Mapping[bytes, Leaf], values: Sequence[Leaf]
+) -> Iterator[Finding]:
+    """The private parts of a JSON Web Key (RFC 7517), and the value of what says that it is a secret."""
+    for name in _JWK_PRIVATE & by_name.keys() if b"kty" in by_name else ():
+        leaf = by_name[name]
+        yield Finding(leaf.start, leaf.end, "jwk-private", "private-key", text_of(data, leaf))
+    for leaf in values if values and _is_said_secret(data, frame) else ():
+        value = text_of(data, leaf)
+        if can_be_password(value) and b" " not in value:
+            yield Finding(leaf.start, leaf.end, "said-secret", "secret", value)
+
+
+def _is_said_secret(data: bytes, frame: Frame) -> bool:
+    """Whether `"is_secret": true` or the like stands in the object: no leaf, for it is no string."""
+    edges = [position for leaf in frame.leaves for position in (leaf.start, leaf.end)]
+    around = data[max(0, min(edges) - _AROUND) : max(edges) + _AROUND]
+    return _SAYS_SECRET.search(around) is not None
 
 
 def _in_list(scanner: Scanner, data: bytes, frame: Frame) -> Iterator[Finding]:

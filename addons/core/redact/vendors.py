@@ -173,10 +173,13 @@ VENDORS: tuple[Detector, ...] = (
     prefixed("gitlab-runner", "GR1348941", f"{_WD}{{20,}}", "GR1348941" + fill(20)),
     shaped(
         "aws-access-key-id",
-        r"(?:^|[^A-Z0-9])((?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16})(?:[^A-Z0-9]|$)",
-        "(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{4}",
-        (b"AKIA", b"ASIA", b"ABIA", b"ACCA"),
-        ("id AKIA" + fill(16, "QZ2XW7VN4C3MS5LF") + " x",),
+        r"(?:^|[^A-Z0-9])((?:AKIA|ASIA|ABIA|ACCA|A3T[A-Z0-9])[A-Z0-9]{16})(?:[^A-Z0-9]|$)",
+        "(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{4}|A3T[A-Z0-9]{12}",
+        (b"AKIA", b"ASIA", b"ABIA", b"ACCA", b"A3T"),
+        (
+            "id AKIA" + fill(16, "QZ2XW7VN4C3MS5LF") + " x",
+            "A3TX" + fill(16, "QZ2XW7VN4C3MS5LF"),
+        ),
         ("AKIAIOSFODNN7EXAMPLE", "ASIAPACIFIC", "AKIA" + "A" * 16),
         group=1,
         check=lambda value: not value.endswith(b"EXAMPLE") and random_enough(2.5)(value),
@@ -490,7 +493,7 @@ VENDORS: tuple[Detector, ...] = (
     prefixed(
         "harness-token",
         "pat.|sat.",
-        r"[A-Za-z0-9_\-]{22}\.[a-f0-9]{24}\.[A-Za-z0-9]{20}",
+        r"[A-Za-z0-9_\-]{22}\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{20}",
         "pat." + fill(22) + "." + hex_(24) + "." + fill(20),
         bound=True,
     ),

@@ -3,6 +3,8 @@
 Rows as in `vendors`.
 """
 
+# ruff: noqa: E501 - a table reads best with one row to a line
+
 from __future__ import annotations
 
 from addons.core.redact.detector import Detector, random_enough
@@ -47,6 +49,19 @@ _MODELS: tuple[Detector, ...] = (
     prefixed("browserbase-key", "bb_live_", f"{_WD}{{24,}}", "bb_live_" + fill(27)),
     prefixed(
         "deepl-key", "", f"{_UUID}:fx", uuid_() + ":fx", bound=True, keyword=":fx", gate="-[0-9a-fA-F]{12}:fx"
+    ),
+    prefixed("modal-token", "ak-|as-", f"{_W}{{22}}", "ak-" + fill(22), bound=True, bits=3.8),
+    prefixed("anyscale-key", "esecret_|aph0_", "[A-Za-z0-9]{24,}", "esecret_" + lower(28)),
+    prefixed("brave-search-key", "BSA", f"{_WD}{{27,28}}", "BSA" + fill(27), bound=True, bits=3.9),
+    shaped(
+        "marked-secret-key",
+        BOUNDARY + f"(sk_{_WD}{{30,}}){_END}",
+        f"{GATE_FRONT}sk_{_W}{{20}}",
+        (b"sk_",),
+        ("key sk_" + fill(43),),
+        ("disk_usage", "sk_a_name_in_words_that_is_long_enough", "sk_" + hex_(28)),
+        group=1,
+        check=lambda value: random_enough(4.0)(value) and has_digit(value) and not value.islower(),
     ),
 )
 
@@ -109,7 +124,7 @@ _HOSTING: tuple[Detector, ...] = (
         bound=True,
     ),
     prefixed("jumpcloud-key", "jca_", f"{_W}{{36}}", "jca_" + fill(36)),
-    prefixed("stytch-secret", "secret-live-|secret-test-", f"{_WD}{{36}}=?", "secret-live-" + fill(36)),
+    prefixed("stytch-secret", "secret-live-|secret-test-", f"{_WD}{{30,}}=?", "secret-live-" + fill(36)),
     prefixed("endor-key", "endr+", f"{_WD}{{16}}", "endr+" + fill(16)),
     shaped(
         "azure-ai-key",
@@ -183,6 +198,26 @@ _HOSTING: tuple[Detector, ...] = (
     ),
     prefixed("salesforce-consumer-key", "3MVG9", r"[A-Za-z0-9._]{60,}", "3MVG9" + fill(80)),
     prefixed("salesforce-refresh-token", "5Aep861", r"[A-Za-z0-9._]{50,}", "5Aep861" + fill(80)),
+    shaped(
+        "convex-deploy-key",
+        r"(?:prod|dev|preview|project):[a-z0-9:\-]{3,60}\|[A-Za-z0-9+/=_\-]{40,}",
+        r"\|eyJ2",
+        (b"|eyJ2",),
+        ("CONVEX_DEPLOY_KEY is prod:calm-otter-512|eyJ2MiI6" + fill(60),),
+        ("prod:calm-otter-512|x",),
+    ),
+    prefixed("deno-token", "ddp_|ddw_|ddo_", f"{_W}{{36}}", "ddp_" + fill(36)),
+    prefixed(
+        "vercel-blob-token",
+        "vercel_blob_rw_",
+        f"{_W}{{10,20}}_{_W}{{24,}}",
+        "vercel_blob_rw_" + fill(16) + "_" + fill(32),
+    ),
+    prefixed("mezmo-key", "sts_", "[a-f0-9]{32}", "sts_" + hex_(32), bound=True),
+    prefixed("tinybird-token", "p.eyJ", rf"{_WD}{{40,}}\.{_WD}{{20,}}", "p.eyJ1" + fill(60) + "." + fill(27)),
+    prefixed("volcengine-key-id", "AKLT", f"{_W}{{40,}}", "AKLT" + fill(44), bound=True, bits=3.5),
+    prefixed("backblaze-key", "K00", r"[0-9][A-Za-z0-9+/]{27}", "K005" + fill(27), bound=True, bits=4.0),
+    prefixed("kong-token", "kpat_|spat_", f"{_W}{{40,}}", "kpat_" + fill(50)),
 )
 
 _DELIVERY: tuple[Detector, ...] = (
@@ -278,6 +313,28 @@ _DELIVERY: tuple[Detector, ...] = (
     prefixed(
         "secret-token-uri", "secret-token:", r"[A-Za-z0-9._~!$'*;:@%\-]{8,}", "secret-token:" + fill(30)
     ),
+    shaped(
+        "authress-key",
+        BOUNDARY
+        + r"((?:sc|ext|scauth|authress)_[a-z0-9]{5,30}\.[a-z0-9]{4,6}\.acc[_\-][a-z0-9\-]{10,32}\.[A-Za-z0-9+/_=\-]{30,})",
+        r"(?:\.acc-|\.acc_)[a-z0-9\-]{10}",
+        (b".acc",),
+        ("key sc_" + lower(20) + "." + lower(5) + ".acc-" + lower(16) + "." + fill(80),),
+        ("service.acc-eu",),
+        group=1,
+    ),
+    prefixed(
+        "defined-networking-key", "dnkey-", f"{_WD}{{26}}-{_WD}{{52}}", "dnkey-" + lower(26) + "-" + lower(52)
+    ),
+    prefixed("incident-io-key", "inc_live_|inc_development_", f"{_W}{{32,}}", "inc_live_" + hex_(64)),
+    prefixed("socket-key", "sktsec_", f"{_WD}{{30,}}", "sktsec_" + fill(46) + "_api"),
+    prefixed("zuplo-key", "zpka_", "[a-f0-9]{24,}_[a-f0-9]{6,}", "zpka_" + hex_(32) + "_" + hex_(8)),
+    prefixed("scrapfly-key", "scp-live-|scp-test-", "[a-f0-9]{32}", "scp-live-" + hex_(32)),
+    prefixed("ubidots-token", "BBFF-|BBUS-", f"{_W}{{30,}}", "BBFF-" + fill(30)),
+    prefixed("n8n-key", "n8n_api_", f"{_W}{{32,}}", "n8n_api_" + fill(40)),
+    prefixed("aikido-token", "AIK_", "(?:[A-Z]{2,10}_)?[A-Za-z0-9]{40,}", "AIK_CI_" + fill(64), bound=True),
+    prefixed("hcaptcha-secret", "ES_", "[a-f0-9]{32}", "ES_" + hex_(32), bound=True),
+    prefixed("turnstile-key", "0x4AAAAAA", f"{_WD}{{14,30}}", "0x4AAAAAAA" + fill(26)),
 )
 
 _MONEY: tuple[Detector, ...] = (
@@ -331,6 +388,40 @@ _MONEY: tuple[Detector, ...] = (
         group=1,
         check=lambda value: random_enough(3.9)(value) and has_digit(value) and value.count(b"_") <= 2,  # noqa: PLR2004
     ),
+    prefixed("brex-token", "bxt_", f"{_W}{{36,}}", "bxt_" + fill(40)),
+    prefixed("ramp-secret", "ramp_sec_", f"{_W}{{32,}}", "ramp_sec_" + fill(48)),
+    prefixed(
+        "klarna-key", "klarna_live_api_|klarna_test_api_", f"{_WD}{{30,}}", "klarna_live_api_" + fill(60)
+    ),
+    prefixed(
+        "teller-token", "test_tok_|token_", "[a-z0-9]{20,26}", "test_tok_" + lower(20), bound=True, bits=3.2
+    ),
+    prefixed(
+        "easyship-key", "prod_|sand_", "[A-Za-z0-9+/]{43,44}=", "prod_" + fill(44) + "=", bound=True, bits=4.0
+    ),
+    prefixed("aftership-key", "asat_", "[a-f0-9]{32}", "asat_" + hex_(32)),
+    prefixed("quickbooks-token", "AB11", f"{_W}{{46}}", "AB11" + fill(46), bound=True, bits=4.0),
+    prefixed(
+        "persona-key",
+        "persona_production_|persona_sandbox_",
+        r"[A-Za-z0-9\-]{32,}",
+        "persona_production_" + uuid_(),
+    ),
+    prefixed(
+        "onfido-token",
+        "api_live|api_sandbox|api_test",
+        rf"(?:_(?:us|ca|eu))?\.{_WD}{{8,}}\.{_WD}{{30,}}",
+        "api_live." + fill(11) + "." + fill(32),
+    ),
+    shaped(
+        "lob-key",
+        BOUNDARY + f"((?:live|test)_(?:[0-9a-f]{{35}}|pub_[0-9a-f]{{31}})){_END}",
+        "(?:live_|test_|live_pub_|test_pub_)[0-9a-f]{20}",
+        (b"live_", b"test_"),
+        ("lob test_" + hex_(35), "live_pub_" + hex_(31)),
+        ("test_" + hex_(32), "live_" + hex_(40)),
+        group=1,
+    ),
 )
 
 _MESSAGES: tuple[Detector, ...] = (
@@ -360,9 +451,9 @@ _MESSAGES: tuple[Detector, ...] = (
     prefixed("instagram-token", "IGQV|IGAA", f"{_WD}{{80,}}", "IGQV" + fill(130), bound=True, bits=3.8),
     shaped(
         "facebook-app-token",
-        rf"(?:^|[^0-9])([0-9]{{15,16}}(?:\||%7C){_WD}{{27}}){_END}",
-        r"[0-9]{15}(?:\||%7C)",
-        (b"|", b"%7C"),
+        rf"(?:^|[^0-9])([0-9]{{15,16}}(?:\||%7C|%){_WD}{{27,40}}){_END}",
+        r"[0-9]{15}(?:\||%7C|%)",
+        (b"|", b"%"),
         ("access_token=" + digits(16) + "|" + fill(27),),
         ("1|2", digits(16) + "|x"),
         group=1,
@@ -422,6 +513,8 @@ _MESSAGES: tuple[Detector, ...] = (
         ("https://oapi.dingtalk.com/robot/send",),
         group=1,
     ),
+    prefixed("mailersend-token", "mlsn.", "[a-f0-9]{64}", "mlsn." + hex_(64)),
+    prefixed("pinterest-token", "pina_", "[A-Z0-9]{50,}", "pina_" + upper(80)),
 )
 
 _KEYS: tuple[Detector, ...] = (
@@ -458,8 +551,8 @@ _KEYS: tuple[Detector, ...] = (
     shaped(
         "password-hash",
         r"\$(?:2[abxy]?\$[0-9]{2}\$[./A-Za-z0-9]{53}|(?:argon2(?:id|i|d))\$[a-z0-9=,$]{8,60}\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{20,}"
-        r"|[156y]\$(?:rounds=[0-9]+\$)?[./A-Za-z0-9$]{1,40}\$[./A-Za-z0-9]{22,86})",
-        r"\$(?:2[abxy]?\$[0-9]{2}\$|argon2(?:id|i|d)\$|[156y]\$[./A-Za-z0-9=]{1,40}\$)",
+        r"|[15689y]\$(?:rounds=[0-9]+\$)?[./A-Za-z0-9$]{1,40}\$[./A-Za-z0-9]{22,86})",
+        r"\$(?:2[abxy]?\$[0-9]{2}\$|argon2(?:id|i|d)\$|[15689y]\$[./A-Za-z0-9=]{1,40}\$)",
         (b"$",),
         (
             "hash $2b$12$" + fill(53),
