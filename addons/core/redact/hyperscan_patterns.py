@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import re
 
+GATE_FRONT = r"(?:^|[^A-Za-z0-9_]|\\[nrt]|\\u00[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2})"
+"""A boundary before a form in text whose escapes are not undone. Without it a count of characters could begin
+anywhere, and RE2's automaton would have a state for each set of places where it did. Hyperscan, which begins
+at the form's fixed piece, is a fifth quicker without."""
+
 # Syntax that is RE2's own, that PCRE reads in another way, or that Hyperscan has no bytes for.
 _LEFT_TO_RE2 = re.compile(r"\\[QEpPCvkgKRXGZ]|\(\?[a-zA-Z]*U|\[\[[.=]")
 _HIGH_ESCAPE = re.compile(r"\\x(?:[89a-fA-F][0-9a-fA-F]|\{)|\\[1-7]")
@@ -31,7 +36,7 @@ def translated(pattern: str) -> str | None:
         return None
     if "(?i" in pattern and _HIGH_ESCAPE.search(pattern):  # RE2 folds the case of Latin-1's upper half too
         return None
-    spelled = _spelled(pattern)
+    spelled = _spelled(pattern.removeprefix(GATE_FRONT))
     return None if spelled is None else _shortened(spelled)
 
 

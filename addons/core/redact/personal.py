@@ -31,8 +31,9 @@ from addons.core.redact.check_digits import (
     weighted,
 )
 from addons.core.redact.detector import Check, Detector
+from addons.core.redact.hyperscan_patterns import GATE_FRONT
 from addons.core.redact.names import count_digits, is_placeholder
-from addons.core.redact.vendors import BOUNDARY, GATE_FRONT, shaped
+from addons.core.redact.vendors import BOUNDARY, shaped
 
 _SPECIAL_USE = re2.compile(
     rb"(?i)(?:\.(?:png|jpe?g|gif|svg|webp|js|css|ts|py|go|java|internal|local|invalid))$|^git@"

@@ -8,10 +8,10 @@ Rows as in `vendors`.
 from __future__ import annotations
 
 from addons.core.redact.detector import Detector, random_enough
+from addons.core.redact.hyperscan_patterns import GATE_FRONT
 from addons.core.redact.names import has_digit
 from addons.core.redact.vendors import (
     BOUNDARY,
-    GATE_FRONT,
     digits,
     fill,
     hex_,
