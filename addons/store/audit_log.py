@@ -19,7 +19,7 @@ from addons.core.transparency.merkle import leaf_hash
 from addons.store import newest_checkpoint
 from addons.store.approval_schema import APPROVALS
 from addons.store.audit_record import AuditRecord, RecordKind, RecordRefused
-from addons.store.blocks import BLOCKLIST
+from addons.store.blocklist_schema import BLOCKLIST
 from addons.store.changes import Change, ChangeRefused, run
 from addons.store.log_keys import LogKeys
 from addons.store.log_problems import AuditLogUnusable, as_damage, explain

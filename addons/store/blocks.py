@@ -14,38 +14,12 @@ from pathlib import Path
 from addons.core.blocklist import Block, BlockKind, Named
 from addons.core.model import Json
 from addons.store.audit_record import AuditRecord, RecordKind
+from addons.store.blocklist_schema import BLOCKLIST
 from addons.store.changes import Applied
 from addons.store.log_problems import AuditLogUnusable
 from addons.store.log_reader import LogReader
 from addons.store.moment import Moment
-from addons.store.schema_parts import SchemaPart
 from addons.store.sqlite_text import storable
-
-# `version` is another one after each change. `seconds` is NULL for what has no end of its own.
-BLOCKLIST = SchemaPart(
-    "blocklist",
-    1,
-    (
-        """CREATE TABLE IF NOT EXISTS blocklist (
-            one INTEGER PRIMARY KEY CHECK (one = 1),
-            version INTEGER NOT NULL
-        )""",
-        "INSERT OR IGNORE INTO blocklist VALUES (1, 1)",
-        """CREATE TABLE IF NOT EXISTS blocks (
-            id TEXT PRIMARY KEY,
-            kind TEXT NOT NULL,
-            named TEXT NOT NULL,
-            name TEXT NOT NULL,
-            issuer TEXT,
-            reason TEXT NOT NULL,
-            said_by TEXT NOT NULL,
-            at REAL NOT NULL,
-            at_boot REAL NOT NULL,
-            boot_id TEXT NOT NULL,
-            seconds REAL
-        ) WITHOUT ROWID""",
-    ),
-)
 
 _COLUMNS = "id, kind, named, name, issuer, reason, said_by, at, at_boot, boot_id, seconds"
 _BEGUN = {BlockKind.FREEZE: RecordKind.FROZEN, BlockKind.REVOCATION: RecordKind.REVOKED}
