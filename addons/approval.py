@@ -30,14 +30,14 @@ from addons.core.model import Effect, Reason, Refusal
 from addons.core.policy.request import Decision
 from addons.flowstate import Call, Grant, Stage
 from addons.store import moment
-from addons.store.approval_requests import Ask, SetHolders, Withdraw
-from addons.store.approval_rows import ApprovalUnreadable
-from addons.store.approval_watch import ApprovalWatch
-from addons.store.approvals import Approvals
-from addons.store.changes import ChangeRefused, RefusedBecause
-from addons.store.journal import Journal, JournalUnavailable
-from addons.store.log_problems import AuditLogUnusable
+from addons.store.approvals.reading import Approvals
+from addons.store.approvals.requests import Ask, SetHolders, Withdraw
+from addons.store.approvals.rows import ApprovalUnreadable
+from addons.store.approvals.watch import ApprovalWatch
+from addons.store.audit.changes import ChangeRefused, RefusedBecause
+from addons.store.audit.problems import AuditLogUnusable
 from addons.store.moment import SLACK
+from addons.store.writing.journal import Journal, JournalUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from addons.core.approvals.needs import places_left
 from addons.core.approvals.states import State
 from addons.core.hosts import DatadogHost
 from addons.core.model import Json, Reason, Refusal
-from addons.store.approval_answers import KeptAnswer
+from addons.store.approvals.answers import KeptAnswer
 
 PREFIX = "/.ddgate/approvals/"
 REPEAT = "repeat the same request"

@@ -24,8 +24,8 @@ from addons.core.model import Json, Reason, Refusal
 from addons.core.policy.request import Evidence, Masks, Seen, Unreadable
 from addons.flowstate import Call, MaskedRequest
 from addons.store import moment
-from addons.store.audit_record import new_id
-from addons.store.target_seen import TargetShown
+from addons.store.audit.record import new_id
+from addons.store.targets.seen import TargetShown
 
 _DEFAULT_CREDENTIAL = "default"
 _HIDDEN = frozenset({b"host", b"content-length", b"connection", b"transfer-encoding"})

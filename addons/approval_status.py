@@ -23,13 +23,13 @@ from addons.core.approvals.voting import VoteRefused, requester_of
 from addons.core.model import Reason, Refusal
 from addons.flowstate import Call, Stage
 from addons.store import moment
-from addons.store.approval_requests import CancelAsRequester
-from addons.store.approval_rows import ApprovalUnreadable
-from addons.store.approval_watch import ApprovalWatch
-from addons.store.approvals import Approvals
-from addons.store.changes import ChangeRefused
-from addons.store.journal import Journal, JournalUnavailable
-from addons.store.log_problems import AuditLogUnusable
+from addons.store.approvals.reading import Approvals
+from addons.store.approvals.requests import CancelAsRequester
+from addons.store.approvals.rows import ApprovalUnreadable
+from addons.store.approvals.watch import ApprovalWatch
+from addons.store.audit.changes import ChangeRefused
+from addons.store.audit.problems import AuditLogUnusable
+from addons.store.writing.journal import Journal, JournalUnavailable
 
 logger = logging.getLogger(__name__)
 

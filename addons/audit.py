@@ -17,11 +17,12 @@ from addons import flowstate
 from addons.answers import NOT_PERMITTED, refuse
 from addons.core.model import Json, Reason, Refusal
 from addons.flowstate import MAX_METHOD, Call, Stage, StoredMessage
-from addons.store import approval_runs, moment
-from addons.store.approval_answers import KeptAnswer
-from addons.store.audit_record import AuditRecord, Base64Text, CallFacts, RecordKind, RecordRefused
-from addons.store.changes import Change, ChangeRefused, RefusedBecause
-from addons.store.journal import Journal, JournalUnavailable
+from addons.store import moment
+from addons.store.approvals import runs as approval_runs
+from addons.store.approvals.answers import KeptAnswer
+from addons.store.audit.changes import Change, ChangeRefused, RefusedBecause
+from addons.store.audit.record import AuditRecord, Base64Text, CallFacts, RecordKind, RecordRefused
+from addons.store.writing.journal import Journal, JournalUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -39,20 +39,20 @@ from addons.recorder import Recorder
 from addons.redaction import Redaction
 from addons.runtime import Runtime, credential_check, prepare
 from addons.store import moment
-from addons.store.approval_keeper import Keeper
-from addons.store.approval_watch import ApprovalWatch
-from addons.store.block_watch import BlockKeeper
+from addons.store.approvals.keeper import Keeper
+from addons.store.approvals.watch import ApprovalWatch
+from addons.store.blocking.watch import BlockKeeper
 from addons.store.config_file import read_config
-from addons.store.datadog_get import DatadogGet, GetLimits
-from addons.store.decider import Decider
-from addons.store.decision_worker import DecisionWorker
 from addons.store.dialling import Dialling
-from addons.store.log_keeper import LogKeeper, Retention
-from addons.store.policy_counts import PolicyCounts
-from addons.store.policy_files import checked, parse_texts
-from addons.store.target_cache import CacheLimits
-from addons.store.target_call import TargetCall
-from addons.store.target_reader import TargetReader
+from addons.store.policy.counts import PolicyCounts
+from addons.store.policy.decider import Decider
+from addons.store.policy.decision_worker import DecisionWorker
+from addons.store.policy.files import checked, parse_texts
+from addons.store.targets.cache import CacheLimits
+from addons.store.targets.call import TargetCall
+from addons.store.targets.datadog_get import DatadogGet, GetLimits
+from addons.store.targets.reader import TargetReader
+from addons.store.upkeep.log_keeper import LogKeeper, Retention
 from addons.stream_redaction import StreamRedaction
 from addons.upkeep import Upkeep
 from addons.upstream import Upstream

@@ -18,9 +18,9 @@ from addons.core.model import Principal, Reason, Refusal
 from addons.core.presented import Conflict, TokenProblem, UnverifiedToken, find_presented, reconcile
 from addons.core.token_checks import TokenRejected
 from addons.flowstate import Call, Stage
-from addons.store.block_watch import BlockWatch
-from addons.store.refusal_pace import RefusalPace
-from addons.store.token_authority import IssuerUnavailable, TokenAuthority
+from addons.store.blocking.watch import BlockWatch
+from addons.store.identity.refusal_pace import RefusalPace
+from addons.store.identity.token_authority import IssuerUnavailable, TokenAuthority
 
 # An answer this close to the end of the tunnel's token asks the client to come back with a new tunnel, so
 # that a pool renews without ever meeting a refusal.

@@ -18,10 +18,10 @@ from mitmproxy import ctx, http
 from addons import flowstate
 from addons.answers import refuse
 from addons.core.model import Reason, Refusal
-from addons.store.audit_record import AuditRecord, RecordKind
+from addons.store.audit.record import AuditRecord, RecordKind
 from addons.store.gateway_status import Counted, GatewayStatus, remove_status, write_status
-from addons.store.journal import Journal, JournalUnavailable
-from addons.store.key_sets import KeySets
+from addons.store.identity.key_sets import KeySets
+from addons.store.writing.journal import Journal, JournalUnavailable
 from addons.streamed_answer import break_off
 
 logger = logging.getLogger(__name__)

@@ -19,12 +19,12 @@ from addons.core.policy.policy_set import PolicySet
 from addons.core.policy.request import Decision, LogLevel, PolicyRequest
 from addons.core.request_target import METHOD_OVERRIDE_KEYS, BadTarget, Target, normalise, query_pairs
 from addons.flowstate import Call, Stage
-from addons.store.decider import Decider
-from addons.store.decision_worker import WorkerUnavailable
-from addons.store.limit_counters import CountersUnavailable, LimitCounters
-from addons.store.policy_counts import PolicyCounts
-from addons.store.target_reader import Subject
-from addons.store.target_seen import TargetShown
+from addons.store.policy.counts import PolicyCounts
+from addons.store.policy.decider import Decider
+from addons.store.policy.decision_worker import WorkerUnavailable
+from addons.store.policy.limit_counters import CountersUnavailable, LimitCounters
+from addons.store.targets.reader import Subject
+from addons.store.targets.seen import TargetShown
 
 logger = logging.getLogger(__name__)
 

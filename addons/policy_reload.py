@@ -20,10 +20,10 @@ from typing import Protocol
 from addons.core.model import Json
 from addons.core.policy.policy_set import PolicySet
 from addons.core.yaml_source import Position, Problem, ProblemsError
-from addons.store.audit_record import AuditRecord, CallFacts, RecordKind, RecordRefused
-from addons.store.journal import Journal, JournalUnavailable
-from addons.store.policy_files import PolicyTexts, read_texts
-from addons.store.policy_watch import PolicyWatch
+from addons.store.audit.record import AuditRecord, CallFacts, RecordKind, RecordRefused
+from addons.store.policy.files import PolicyTexts, read_texts
+from addons.store.policy.watch import PolicyWatch
+from addons.store.writing.journal import Journal, JournalUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,9 @@ from addons.core.redact.masks import NO_MASKS, Masks
 from addons.core.redact.message_masks import MessageMasks
 from addons.core.redact.scrubber import Scrubbed, ScrubbedText
 from addons.flowstate import Call, MaskedRequest, Stage, StoredMessage
-from addons.store.finding_counts import FindingCounts
-from addons.store.head_masking import (
+from addons.store.masking.bodies import Masking
+from addons.store.masking.finding_counts import FindingCounts
+from addons.store.masking.heads import (
     Fields,
     HeadMasking,
     MaskedFields,
@@ -33,8 +34,7 @@ from addons.store.head_masking import (
     unread_fields,
     unread_target,
 )
-from addons.store.masking import Masking
-from addons.store.masking_workers import MaskingUnavailable, WorkerLimits
+from addons.store.masking.workers import MaskingUnavailable, WorkerLimits
 from addons.stored_forms import sha256_of, together, verbatim, without_digests
 
 logger = logging.getLogger(__name__)

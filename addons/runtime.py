@@ -16,25 +16,25 @@ from addons.core.policy.policy_set import PolicySet
 from addons.core.redact.gate import use_databases
 from addons.core.redact.message_masks import MessageMasks
 from addons.store import moment
-from addons.store.approvals import Approvals
-from addons.store.block_watch import BlockWatch
-from addons.store.blocks import Blocks
+from addons.store.approvals.reading import Approvals
+from addons.store.blocking.blocks import Blocks
+from addons.store.blocking.watch import BlockWatch
 from addons.store.certificates import Authority, ensure_authority
 from addons.store.config_file import LoadedConfig
-from addons.store.configured_issuers import issuer_settings
 from addons.store.credentials import CredentialProblem, Credentials, CredentialSettings, SecretSource
-from addons.store.detector_files import load_detectors, masks_of
 from addons.store.dialling import Route
-from addons.store.gate_cache import GateCache
-from addons.store.journal import Journal, JournalLimits
-from addons.store.key_sets import KeySets
-from addons.store.limit_counters import LimitCounters
-from addons.store.policy_files import read_catalogue, read_policy
-from addons.store.process_lock import ProcessLock
-from addons.store.sealing import sealer_of
-from addons.store.segments import SegmentLimits
+from addons.store.identity.configured_issuers import issuer_settings
+from addons.store.identity.key_sets import KeySets
+from addons.store.identity.token_authority import TokenAuthority
+from addons.store.masking.detector_files import load_detectors, masks_of
+from addons.store.masking.gate_cache import GateCache
+from addons.store.policy.files import read_catalogue, read_policy
+from addons.store.policy.limit_counters import LimitCounters
+from addons.store.recordings.sealing import sealer_of
+from addons.store.recordings.segments import SegmentLimits
 from addons.store.state_dir import StateDir
-from addons.store.token_authority import TokenAuthority
+from addons.store.writing.journal import Journal, JournalLimits
+from addons.store.writing.process_lock import ProcessLock
 
 
 @dataclass(frozen=True, slots=True)

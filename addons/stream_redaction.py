@@ -19,7 +19,7 @@ from addons.core.redact.event_window import EventsMerged, EventWindow
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.scrubber import Scrubbed
 from addons.flowstate import Call, Stage, Streamed
-from addons.store.masking_workers import MaskingUnavailable
+from addons.store.masking.workers import MaskingUnavailable
 from addons.stored_forms import without_digests
 
 logger = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from addons.store.approvals import Approvals
-from addons.store.kept_alive import kept_alive
-from addons.store.process_lock import ProcessLock
+from addons.store.approvals.reading import Approvals
+from addons.store.writing.kept_alive import kept_alive
+from addons.store.writing.process_lock import ProcessLock
 
 
 class Upkeep:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-_MODULE = "addons.store.committer_child"
+_MODULE = "addons.store.writing.committer_child"
 
 
 def committer_of(pid: int) -> int:

@@ -19,7 +19,7 @@ from addons.core.policy.request import Decision
 from addons.core.request_target import BadTarget, normalise
 from addons.flowstate import Stage, StoredMessage
 from addons.recorder import Recorder
-from addons.store.segments import SegmentLimits, SegmentWriter
+from addons.store.recordings.segments import SegmentLimits, SegmentWriter
 
 ISSUER = "https://issuer.example"
 API = "api.datadoghq.com"

@@ -25,14 +25,14 @@ from addons.core.policy.request import Decision
 from addons.core.request_target import normalise
 from addons.flowstate import Call, Stage
 from addons.store import moment
-from addons.store.approval_requests import ExpireDue, Withdraw
-from addons.store.approval_votes import VoteFor
-from addons.store.approval_watch import ApprovalWatch
-from addons.store.approvals import Approvals
-from addons.store.audit_record import new_id
-from addons.store.changes import Change
-from addons.store.journal import Journal
+from addons.store.approvals.reading import Approvals
+from addons.store.approvals.requests import ExpireDue, Withdraw
+from addons.store.approvals.votes import VoteFor
+from addons.store.approvals.watch import ApprovalWatch
+from addons.store.audit.changes import Change
+from addons.store.audit.record import new_id
 from addons.store.state_dir import StateDir
+from addons.store.writing.journal import Journal
 from tests.calls import PRINCIPAL, make_flow
 
 NEEDS = Needs((("leads", 1),), reason_required=False, pending=600, grant=600, hold=30)

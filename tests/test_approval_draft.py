@@ -21,8 +21,8 @@ from addons.core.policy.request import Decision, Evidence, Masks, Seen, Unreadab
 from addons.core.request_target import normalise
 from addons.flowstate import Call, MaskedRequest
 from addons.store import moment
-from addons.store.policy_files import read_catalogue
-from addons.store.target_seen import TargetSeen, TargetShown
+from addons.store.policy.files import read_catalogue
+from addons.store.targets.seen import TargetSeen, TargetShown
 from tests.calls import PRINCIPAL, make_flow
 
 KEY = b"k" * 32

@@ -20,12 +20,12 @@ from addons.core.approvals.voting import requester_of
 from addons.core.model import Principal, Reason, Refusal
 from addons.flowstate import Call, Stage
 from addons.store import moment
-from addons.store.approval_requests import Ask
-from addons.store.approval_votes import VoteFor
-from addons.store.approval_watch import ApprovalWatch
-from addons.store.approvals import Approvals
-from addons.store.journal import Journal
+from addons.store.approvals.reading import Approvals
+from addons.store.approvals.requests import Ask
+from addons.store.approvals.votes import VoteFor
+from addons.store.approvals.watch import ApprovalWatch
 from addons.store.state_dir import StateDir
+from addons.store.writing.journal import Journal
 from tests.calls import PRINCIPAL, make_flow
 from tests.store.approval_samples import ALICE, approval
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,22 @@ PACKAGES = {
         *("gateway", "runtime", "upstream"),
     },
 }
+# What the store's packages may import of one another. What lies beside them imports none.
+STORE: dict[str, set[str]] = {
+    "audit": set(),
+    "trail": {"audit"},
+    "recordings": {"audit", "trail"},
+    "writing": {"audit", "recordings"},
+    "approvals": {"audit", "writing"},
+    "blocking": {"audit", "writing"},
+    "identity": set(),
+    "upkeep": {"audit", "recordings", "writing", "blocking", "identity"},
+    "targets": {"audit", "writing"},
+    "policy": {"targets"},
+    "masking": set(),
+}
+# So many files of a folder can still be looked over.
+MOST_FILES = 30
 # The clock, the environment, the network, files, other processes, and the proxy.
 IMPURE = {
     *(
@@ -141,6 +159,42 @@ def test_imports_go_one_way(path: Path) -> None:
     part = _part(path)
     wrong = _parts_imported(path) - _may_import(part) - {part}
     assert not wrong, f"{path.relative_to(ROOT)} must not import {sorted(wrong)}"
+
+
+def _inside(part: str) -> dict[str, set[str]]:
+    """The packages of a part, and its modules that lie in none: what each imports of the others."""
+    files = [path for path in FILES if _part(path) == part]
+    places = {".".join(path.relative_to(ROOT).with_suffix("").parts): _place(path) for path in files}
+    found: dict[str, set[str]] = {place: set() for place in places.values()}
+    for path in files:
+        place = _place(path)
+        found[place] |= {places[name] for name in _imports(path) if name in places} - {place}
+    return found
+
+
+def _place(path: Path) -> str:
+    """`writing/` for a file of that package, `moment` for one that lies beside the packages."""
+    _, first, *more = path.relative_to(ADDONS).with_suffix("").parts
+    return f"{first}/" if more else first
+
+
+def test_packages_of_the_store_import_one_way() -> None:
+    packages = {place: imported for place, imported in _inside("store").items() if place.endswith("/")}
+    assert {place.rstrip("/") for place in packages} == STORE.keys()
+    for place, imported in _inside("store").items():
+        wrong = {one.rstrip("/") for one in imported if one in packages} - STORE.get(place.rstrip("/"), set())
+        assert not wrong, f"store/{place} must not import {sorted(wrong)}"
+    tuple(TopologicalSorter(STORE).static_order())  # no circle is allowed above either
+
+
+def test_parts_of_control_import_one_way() -> None:
+    tuple(TopologicalSorter(_inside("control")).static_order())  # raises CycleError, which names the circle
+
+
+def test_a_folder_of_the_store_or_control_can_be_looked_over() -> None:
+    counts = Counter(path.parent for path in FILES if _part(path) in {"store", "control"})
+    crowded = [str(folder.relative_to(ROOT)) for folder, count in counts.items() if count > MOST_FILES]
+    assert not crowded, "sort what lies there into packages"
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from mitmproxy.test import tflow
 from addons import audit as audit_stage
 from addons import flowstate
 from addons.audit import Audit, RunSettings
-from addons.store.audit_record import AuditRecord, RecordKind
-from addons.store.journal import Journal
+from addons.store.audit.record import AuditRecord, RecordKind
 from addons.store.state_dir import StateDir
+from addons.store.writing.journal import Journal
 
 
 @pytest.fixture

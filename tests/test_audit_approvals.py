@@ -22,12 +22,12 @@ from addons.core.approvals.states import State
 from addons.core.model import Reason
 from addons.flowstate import REQUEST_STAGES, Call, Grant, Stage, StoredMessage
 from addons.store import moment
-from addons.store.approval_requests import Ask
-from addons.store.approval_runs import Consume, Lost
-from addons.store.approval_votes import VoteFor
-from addons.store.approvals import Approvals
-from addons.store.journal import Journal
+from addons.store.approvals.reading import Approvals
+from addons.store.approvals.requests import Ask
+from addons.store.approvals.runs import Consume, Lost
+from addons.store.approvals.votes import VoteFor
 from addons.store.state_dir import StateDir
+from addons.store.writing.journal import Journal
 from tests.calls import make_flow
 from tests.store.approval_samples import ALICE, approval
 

@@ -21,7 +21,7 @@ from addons.core.config import load_config
 from addons.core.policy.coverage import coverage
 from addons.core.policy.policy_set import PolicySet
 from addons.sidecar.workload_tokens import GITLAB_VARIABLE, KUBERNETES_FILE
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"

@@ -15,15 +15,15 @@ from addons.core.model import Principal, Reason
 from addons.flowstate import Call, Stage
 from addons.identity import Identity, LastLook
 from addons.store import moment
-from addons.store.block_watch import BlockWatch
-from addons.store.blocks import Blocks, LiftBlocks, PutBlock, StoredBlock
-from addons.store.key_sets import KeySets
-from addons.store.refusal_pace import RefusalPace
+from addons.store.blocking.blocks import Blocks, LiftBlocks, PutBlock, StoredBlock
+from addons.store.blocking.watch import BlockWatch
+from addons.store.identity.key_sets import KeySets
+from addons.store.identity.refusal_pace import RefusalPace
+from addons.store.identity.token_authority import IssuerUnavailable, TokenAuthority
 from addons.store.state_dir import StateDir
-from addons.store.token_authority import IssuerUnavailable, TokenAuthority
 from tests.calls import PRINCIPAL, make_flow
 from tests.store.approval_samples import Store
-from tests.store.test_blocks import BY, stored
+from tests.store.blocking.test_blocks import BY, stored
 
 ANOTHER = replace(PRINCIPAL, subject="another", token_id="t2")
 

@@ -18,14 +18,14 @@ from addons.core.policy.policy_set import PolicySet
 from addons.core.policy.request import Evidence, PolicyRequest, Seen, Unreadable
 from addons.flowstate import Call, Stage
 from addons.policy import Policy
-from addons.store.decider import Decider
-from addons.store.decision_worker import DecisionWorker, WorkerUnavailable
-from addons.store.limit_counters import LimitCounters
-from addons.store.policy_counts import PolicyCounts
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.counts import PolicyCounts
+from addons.store.policy.decider import Decider
+from addons.store.policy.decision_worker import DecisionWorker, WorkerUnavailable
+from addons.store.policy.files import read_catalogue
+from addons.store.policy.limit_counters import LimitCounters
 from addons.store.state_dir import StateDir
-from addons.store.target_reader import Subject, TargetReader
-from addons.store.target_seen import TargetSeen
+from addons.store.targets.reader import Subject, TargetReader
+from addons.store.targets.seen import TargetSeen
 from tests.calls import make_flow
 from tests.e2e.open_policy import write_open_policy
 

@@ -22,8 +22,7 @@ from addons import policy_reload
 from addons.core.catalogue import Catalogue
 from addons.core.policy.policy_set import PolicySet
 from addons.policy_reload import PolicyReload
-from addons.store.journal import Journal
-from addons.store.policy_files import (
+from addons.store.policy.files import (
     PolicyTexts,
     checked,
     parse_texts,
@@ -32,6 +31,7 @@ from addons.store.policy_files import (
     read_texts,
 )
 from addons.store.state_dir import StateDir
+from addons.store.writing.journal import Journal
 
 GOOD = """\
 version: 1

@@ -23,7 +23,7 @@ from addons.core.policy.forms.document import PolicyDocument
 from addons.core.policy.forms.matchers import DocumentComparison
 from addons.core.policy.forms.rule_document import Rule
 from addons.core.policy.policy_set import PolicySet
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

@@ -15,8 +15,8 @@ from addons.core.redact.findings import TooComplex
 from addons.core.redact.message_masks import MessageMasks
 from addons.flowstate import Stage
 from addons.redaction import Redaction
-from addons.store.fair_turns import TurnLimits
-from addons.store.masking_workers import WorkerLimits
+from addons.store.masking.fair_turns import TurnLimits
+from addons.store.masking.workers import WorkerLimits
 from tests.test_redaction_masks import (
     MASKER,
     PASSWORD,

@@ -16,7 +16,7 @@ from addons.core.redact.scrubber import Scrubbed
 from addons.flowstate import Call, Grant, Stage, StoredMessage, describe
 from addons.recorder import Recorder
 from addons.redaction import Redaction
-from addons.store.recorded_flows import NOT_STORED, StoredFlow
+from addons.store.recordings.flows import NOT_STORED, StoredFlow
 from tests.test_redaction_masks import (
     BODY,
     BY_PATH,

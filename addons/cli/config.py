@@ -19,8 +19,8 @@ from addons.core.config import Config
 from addons.core.config_sections import SecretSource
 from addons.core.model import Json
 from addons.store.config_file import read_config
-from addons.store.detector_files import load_detectors
-from addons.store.policy_files import read_catalogue, read_policy
+from addons.store.masking.detector_files import load_detectors
+from addons.store.policy.files import read_catalogue, read_policy
 
 app = typer.Typer(
     help="Check `ddgate.yaml` and show what is in effect.",

@@ -123,7 +123,7 @@ def inspector(state: StateDirOption = DEFAULT_STATE_DIR, config_path: ConfigOpti
         from addons.core.start_problems import GatewayProblem  # noqa: PLC0415 - as above
         from addons.inspector.main import InspectorRefused, run_inspector  # noqa: PLC0415 - as above
         from addons.store.config_file import read_config  # noqa: PLC0415 - as above
-        from addons.store.sealing import keys_of  # noqa: PLC0415 - as above
+        from addons.store.recordings.sealing import keys_of  # noqa: PLC0415 - as above
         from addons.store.state_dir import StateDir  # noqa: PLC0415 - as above
 
     die_with_parent()

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from addons.cli.configured import configured
-from addons.store.sealing import NO_KEYS, SealKeys, keys_of
-from addons.store.segment_reader import SEALED, SEALED_OPEN
+from addons.store.recordings.sealing import NO_KEYS, SealKeys, keys_of
+from addons.store.recordings.segment_reader import SEALED, SEALED_OPEN
 
 _FOLDER = "recordings"
 

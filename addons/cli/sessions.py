@@ -16,11 +16,11 @@ from addons.cli.audit.options import LimitOption, given
 from addons.cli.call_options import SinceOption, WhoOption
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.cli.time_option import read_time
-from addons.store.audit_query import OLDEST_FIRST, AuditTrail
-from addons.store.audit_question import Question
-from addons.store.audit_record import RecordKind
-from addons.store.audit_sessions import Session, list_sessions, names_of, session_of
-from addons.store.audit_story import read_or_tell
+from addons.store.audit.question import Question
+from addons.store.audit.record import RecordKind
+from addons.store.trail.query import OLDEST_FIRST, AuditTrail
+from addons.store.trail.sessions import Session, list_sessions, names_of, session_of
+from addons.store.trail.story import read_or_tell
 
 app = typer.Typer(help="See what agents did, run by run.", invoke_without_command=True)
 

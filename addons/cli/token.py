@@ -26,12 +26,12 @@ from addons.core.token_explaining import Check, Explanation, Outcome, explain, i
 from addons.core.token_parts import MAX_TOKEN_BYTES
 from addons.core.yaml_source import Position
 from addons.store import moment
-from addons.store.blocks import Blocks, words
+from addons.store.audit.problems import AuditLogUnusable
+from addons.store.blocking.blocks import Blocks, words
 from addons.store.config_file import read_text
-from addons.store.configured_issuers import issuer_settings
-from addons.store.issuer_http import FetchFailed, FetchLimits
-from addons.store.key_set_fetch import fetch_keys
-from addons.store.log_problems import AuditLogUnusable
+from addons.store.identity.configured_issuers import issuer_settings
+from addons.store.identity.issuer_http import FetchFailed, FetchLimits
+from addons.store.identity.key_set_fetch import fetch_keys
 from addons.store.state_dir import StateDir
 
 app = typer.Typer()

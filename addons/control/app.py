@@ -13,15 +13,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from addons.control import api, api_events, api_messages, health, login_routes, pages, problems
-from addons.control.csrf import CrossSite
+from addons.control import health, login_routes, problems
+from addons.control.api import approvals, events, messages
 from addons.control.edge import Edge
+from addons.control.login.csrf import CrossSite
+from addons.control.login.people import NotAPerson
+from addons.control.login.sessions import SessionsUnavailable
+from addons.control.pages import routes as pages
 from addons.control.parts import ControlParts
-from addons.control.people import NotAPerson
 from addons.control.problems import MEDIA_TYPE, Problem, ProblemError
-from addons.control.sessions import SessionsUnavailable
-from addons.store.journal import JournalUnavailable
-from addons.store.log_problems import AuditLogUnusable
+from addons.store.audit.problems import AuditLogUnusable
+from addons.store.writing.journal import JournalUnavailable
 
 API_PREFIX = "/api/"
 _SPECIFICATION = "/openapi.json"
@@ -40,9 +42,9 @@ def make_app(parts: ControlParts) -> ASGIApp:
     )
     app.state.parts = parts
     app.router.routes.extend(health.make_routes(parts))
-    app.include_router(api.make_router(parts))
-    app.include_router(api_events.make_router(parts))
-    app.include_router(api_messages.make_router(parts))
+    app.include_router(approvals.make_router(parts))
+    app.include_router(events.make_router(parts))
+    app.include_router(messages.make_router(parts))
     app.include_router(login_routes.make_router(parts), include_in_schema=False)
     app.include_router(pages.make_router(parts), include_in_schema=False)
     _answer_problems(app, parts)

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from addons.control.blocked import Blocked
 from addons.control.changes import ChangeFeed
-from addons.control.id_tokens import IdTokens
-from addons.control.login import CALLBACK, LoginFlow, LoginSettings
+from addons.control.login.blocked import Blocked
+from addons.control.login.code_flow import CALLBACK, LoginFlow, LoginSettings
+from addons.control.login.id_tokens import IdTokens
+from addons.control.login.people import People
+from addons.control.login.sessions import Sessions
 from addons.control.parts import ControlParts
-from addons.control.people import People
 from addons.control.public_url import PublicUrl
-from addons.control.sessions import Sessions
 from addons.control.verifying import Verifying
 from addons.control.witnessing import Witnessing
 from addons.core.config_approvals import Login
@@ -23,20 +23,20 @@ from addons.core.redact.findings import TooComplex
 from addons.core.redact.mask import UNREAD
 from addons.core.redact.message_masks import MessageMasks
 from addons.store import moment
-from addons.store.approval_keeper import Keeper
-from addons.store.approvals import Approvals
-from addons.store.blocks import Blocks
+from addons.store.approvals.keeper import Keeper
+from addons.store.approvals.reading import Approvals
+from addons.store.blocking.blocks import Blocks
 from addons.store.config_file import LoadedConfig
 from addons.store.credentials import SecretReader, SecretSource, text_secret
-from addons.store.detector_files import load_detectors, masks_of
-from addons.store.journal import Journal, JournalLimits
-from addons.store.key_set_fetch import IssuerSettings
-from addons.store.key_sets import KeySets
-from addons.store.log_keeper import LogKeeper
+from addons.store.identity.key_set_fetch import IssuerSettings
+from addons.store.identity.key_sets import KeySets
+from addons.store.identity.token_authority import TokenAuthority
+from addons.store.masking.detector_files import load_detectors, masks_of
 from addons.store.moment import Moment
-from addons.store.segments import SegmentLimits
+from addons.store.recordings.segments import SegmentLimits
 from addons.store.state_dir import StateDir
-from addons.store.token_authority import TokenAuthority
+from addons.store.upkeep.log_keeper import LogKeeper
+from addons.store.writing.journal import Journal, JournalLimits
 
 LOGIN_KEY = "control-login"
 

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from addons.store.approvals import Approvals
-from addons.store.log_problems import AuditLogUnusable
+from addons.store.approvals.reading import Approvals
+from addons.store.audit.problems import AuditLogUnusable
 
 PACE = 0.1
 """Seconds between two looks."""

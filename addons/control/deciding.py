@@ -16,10 +16,10 @@ from addons.control.problems import ProblemError
 from addons.control.standing import HistoryEntry, history
 from addons.core.approvals.approval import Approval, Person
 from addons.core.approvals.voting import VoteRefused
-from addons.store.approval_requests import CancelAsPerson, SeenBy
-from addons.store.approval_rows import ApprovalUnreadable
-from addons.store.approval_votes import BreakTheGlass, Resolve, ReviewGlass, VoteFor
-from addons.store.changes import Change, ChangeRefused
+from addons.store.approvals.requests import CancelAsPerson, SeenBy
+from addons.store.approvals.rows import ApprovalUnreadable
+from addons.store.approvals.votes import BreakTheGlass, Resolve, ReviewGlass, VoteFor
+from addons.store.audit.changes import Change, ChangeRefused
 
 type Decided = Approval | VoteRefused
 """The approval as it is after it (without its preview), or why the word doesn't count: that is on record."""

@@ -13,9 +13,9 @@ from starlette.routing import Route
 
 from addons.control.metrics import CONTENT_TYPE, read_approval_figures, render
 from addons.control.parts import ControlParts
+from addons.store.approvals.outbox import Outbox
+from addons.store.audit.problems import AuditLogUnusable
 from addons.store.gateway_status import STALE_AFTER, GatewayStatus, read_statuses
-from addons.store.log_problems import AuditLogUnusable
-from addons.store.outbox import Outbox
 
 PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _log = logging.getLogger(__name__)

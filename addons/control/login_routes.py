@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from addons.control import csrf
-from addons.control.login import CALLBACK, LoginFailed, LoginFlow
-from addons.control.login_attempt import LIFETIME
+from addons.control.login import csrf
+from addons.control.login.attempt import LIFETIME
+from addons.control.login.code_flow import CALLBACK, LoginFailed, LoginFlow
 from addons.control.parts import ControlParts
 from addons.control.problems import Problem, ProblemError
 

@@ -15,9 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from addons.core.approvals.states import State
-from addons.store.approvals import Approvals
+from addons.store.approvals.outbox import Outbox
+from addons.store.approvals.reading import Approvals
 from addons.store.gateway_status import GatewayStatus
-from addons.store.outbox import Outbox
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

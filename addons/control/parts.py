@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from addons.control.changes import ChangeFeed
-from addons.control.login import LoginFlow
-from addons.control.people import People
+from addons.control.login.code_flow import LoginFlow
+from addons.control.login.people import People
+from addons.control.login.sessions import Sessions
 from addons.control.public_url import PublicUrl
-from addons.control.sessions import Sessions
 from addons.control.verifying import Verifying
 from addons.control.witnessing import Witnessing
 from addons.core.config import Config
-from addons.store.approvals import Approvals
-from addons.store.journal import Journal
+from addons.store.approvals.reading import Approvals
 from addons.store.moment import Moment
 from addons.store.state_dir import StateDir
+from addons.store.writing.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)

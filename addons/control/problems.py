@@ -7,10 +7,10 @@ from http import HTTPStatus
 
 from fastapi.exceptions import RequestValidationError
 
-from addons.control.csrf import CrossSite
-from addons.control.people import NotAPerson, WhoReason
+from addons.control.login.csrf import CrossSite
+from addons.control.login.people import NotAPerson, WhoReason
 from addons.core.approvals.voting import VoteReason, VoteRefused
-from addons.store.changes import ChangeRefused, RefusedBecause
+from addons.store.audit.changes import ChangeRefused, RefusedBecause
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -12,11 +12,11 @@ import uvicorn
 
 from addons.control.app import make_app
 from addons.control.assembly import Control, assemble
-from addons.control.messages import Sender
+from addons.control.messages.sending import Sender
 from addons.store.config_file import LoadedConfig
 from addons.store.http_service import OrderlyServer, log_to_stderr, take_port
-from addons.store.kept_alive import kept_alive
 from addons.store.log_format import LogFormat
+from addons.store.writing.kept_alive import kept_alive
 
 _DRAIN = 3  # seconds that open answers may take at the end
 

@@ -12,7 +12,7 @@ from addons.core.approvals.approval import Approval, Person
 from addons.core.approvals.needs import places_left
 from addons.core.approvals.states import LIVE, State
 from addons.core.approvals.voting import VoteReason, VoteRefused
-from addons.store.audit_record import StoredRecord
+from addons.store.audit.record import StoredRecord
 
 _SOME_REASON = "-"  # whether one is given is asked when it is
 

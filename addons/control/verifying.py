@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from addons.store.log_check import own_trust
-from addons.store.log_problems import AuditLogUnusable
-from addons.store.log_verify import LogInvalid, verify_log
+from addons.store.audit.check import own_trust
+from addons.store.audit.problems import AuditLogUnusable
+from addons.store.audit.verify import LogInvalid, verify_log
 from addons.store.state_dir import StateDir
 
 _EVERY = 6 * 3600.0  # seconds

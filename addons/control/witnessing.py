@@ -11,13 +11,13 @@ from time import time
 
 from addons.core.config_audit import Witness
 from addons.core.transparency.signed_note import VerifierKey
-from addons.store.audit_record import AuditRecord, RecordKind
-from addons.store.issuer_http import FetchFailed
-from addons.store.journal import Journal
+from addons.store.audit.record import AuditRecord, RecordKind
+from addons.store.identity.issuer_http import FetchFailed
 from addons.store.state_dir import StateDir
-from addons.store.witness_client import KnownWitness, witness_client
-from addons.store.witness_upkeep import Inconsistency, WitnessUpkeep
-from addons.store.witnessed_log import witnessed_log
+from addons.store.upkeep.witness_client import KnownWitness, witness_client
+from addons.store.upkeep.witnessed_log import witnessed_log
+from addons.store.upkeep.witnessing import Inconsistency, WitnessUpkeep
+from addons.store.writing.journal import Journal
 
 _log = logging.getLogger(__name__)
 

@@ -118,7 +118,7 @@ _ALSO_UNMAPPED: tuple[_Path, ...] = (("approval",),)
 
 
 def to_ocsf(idx: int, record: Mapping[str, Json], product_version: str) -> Event:
-    """Make the event of a record in the form of `store.audit_record`.
+    """Make the event of a record in the form of `store.audit.record`.
 
     Never fails: what a record lacks, or has in another form, is left out, or stays in `unmapped`.
     """

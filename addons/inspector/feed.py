@@ -13,8 +13,8 @@ from mitmproxy import exceptions, flow
 from mitmproxy import io as flow_io
 from mitmproxy.addons.view import View
 
-from addons.store.sealing import NO_KEYS, SealKeys
-from addons.store.segment_reader import SegmentFollower
+from addons.store.recordings.sealing import NO_KEYS, SealKeys
+from addons.store.recordings.segment_reader import SegmentFollower
 
 _log = logging.getLogger(__name__)
 

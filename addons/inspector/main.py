@@ -20,7 +20,7 @@ from addons.inspector.feed import FeedLimits
 from addons.inspector.master import InspectorMaster
 from addons.store.config_file import read_config
 from addons.store.credentials import CredentialProblem
-from addons.store.sealing import NO_KEYS, SealKeys, keys_of
+from addons.store.recordings.sealing import NO_KEYS, SealKeys, keys_of
 from addons.store.state_dir import StateDir, StateDirUnusable, read_password
 
 DEFAULT_PORT = 8081

@@ -16,7 +16,7 @@ from mitmproxy.tools.web import app as mitmweb
 
 from addons.inspector.feed import Feed, FeedLimits
 from addons.inspector.web import InspectorApplication
-from addons.store.sealing import NO_KEYS, SealKeys
+from addons.store.recordings.sealing import NO_KEYS, SealKeys
 
 _log = logging.getLogger(__name__)
 

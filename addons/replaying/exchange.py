@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from mitmproxy import http
 
 from addons.core import hosts
-from addons.store.recorded_flows import NOT_STORED, StoredFlow
+from addons.store.recordings.flows import NOT_STORED, StoredFlow
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _LAST_TIME = 253_402_300_800.0  # the year 10000

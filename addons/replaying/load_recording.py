@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from addons.replaying.exchange import Exchange, exchange_of
-from addons.store.recorded_flows import NOT_A_FLOW, Damage, Recordings
+from addons.store.recordings.flows import NOT_A_FLOW, Damage, Recordings
 
 
 @dataclass(slots=True)

@@ -41,6 +41,7 @@ def serve(  # noqa: PLR0913 - what the command is given
         with contextlib.closing(identity.memory):
             witness = Witness(identity.key, identity.memory, logs, time.time)
             place = f"[{host}]" if ":" in host else host
+            listener.listen()  # whoever reads the next line may connect at once
             _log.info(
                 "The witness %s listens on http://%s:%d and watches %s.",
                 witness.verifier.encode(),

@@ -21,13 +21,13 @@ from itertools import islice
 from pathlib import Path
 
 from addons.core.model import Effect, Json, Operation, Principal, Reason, Risk
-from addons.store.audit_log import AuditLog
-from addons.store.audit_query import AuditTrail, open_trail
-from addons.store.audit_question import INDEXES, Question
-from addons.store.audit_record import AuditRecord, CallFacts, RecordKind
-from addons.store.audit_sessions import list_sessions, session_of
-from addons.store.audit_story import find_story
+from addons.store.audit.question import INDEXES, Question
+from addons.store.audit.record import AuditRecord, CallFacts, RecordKind
 from addons.store.state_dir import StateDir
+from addons.store.trail.query import AuditTrail, open_trail
+from addons.store.trail.sessions import list_sessions, session_of
+from addons.store.trail.story import find_story
+from addons.store.writing.audit_log import AuditLog
 
 BEGIN = 1_790_000_000.0
 SECOND = 0.05  # between two calls

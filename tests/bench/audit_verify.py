@@ -17,10 +17,10 @@ import time
 from itertools import batched, chain
 from pathlib import Path
 
-from addons.store.audit_log import AuditLog
-from addons.store.log_check import own_trust
-from addons.store.log_verify import verify_log
+from addons.store.audit.check import own_trust
+from addons.store.audit.verify import verify_log
 from addons.store.state_dir import StateDir
+from addons.store.writing.audit_log import AuditLog
 from tests.bench.audit_query import records
 
 GROUP = 64  # records a commit, as under load

@@ -19,11 +19,11 @@ from pathlib import Path
 from addons.core.blocklist import Block, BlockKind, Named, TokenLimits
 from addons.core.model import Principal
 from addons.store import moment
-from addons.store.audit_log import AuditLog, Wish
-from addons.store.audit_record import new_id
-from addons.store.block_watch import BlockWatch
-from addons.store.blocks import Blocks, PutBlock, StoredBlock
+from addons.store.audit.record import new_id
+from addons.store.blocking.blocks import Blocks, PutBlock, StoredBlock
+from addons.store.blocking.watch import BlockWatch
 from addons.store.state_dir import StateDir
+from addons.store.writing.audit_log import AuditLog, Wish
 
 AGENT = Principal(
     *("https://issuer", "agent", frozenset({"agents"}), 2e9),

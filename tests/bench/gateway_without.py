@@ -10,9 +10,9 @@ import sys
 from typing import Any
 
 from addons.cli.main import app
-from addons.store.audit_record import SegmentRef
-from addons.store.journal import Appended, Journal
-from addons.store.log_tree import LogTree
+from addons.store.audit.record import SegmentRef
+from addons.store.audit.tree import LogTree
+from addons.store.writing.journal import Appended, Journal
 
 
 def grow(*_arguments: Any, **_options: Any) -> None:

@@ -27,9 +27,9 @@ from addons.core.catalogue import Catalogue
 from addons.core.model import Json, Operation, Principal, Risk
 from addons.core.policy.policy_set import PolicySet
 from addons.core.policy.request import PolicyRequest, Seen
-from addons.store.decision_child import evidence_of
-from addons.store.decision_worker import DecisionWorker
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.decision_child import evidence_of
+from addons.store.policy.decision_worker import DecisionWorker
+from addons.store.policy.files import read_catalogue
 
 GROUPS = [f"team-{number}" for number in range(40)]
 BODY: dict[str, Json] = {

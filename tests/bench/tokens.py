@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 
 from jwt import get_algorithm_by_name
 
-from addons.store.key_set_fetch import IssuerSettings
-from addons.store.key_sets import KeySets
-from addons.store.token_authority import TokenAuthority
+from addons.store.identity.key_set_fetch import IssuerSettings
+from addons.store.identity.key_sets import KeySets
+from addons.store.identity.token_authority import TokenAuthority
 from tests.core.token_minting import AUDIENCE, NOW, Signer
 from tests.store.loopback_issuer import LoopbackIssuer
 

@@ -22,9 +22,9 @@ from addons.core.approvals.preview import make_preview
 from addons.core.model import Json
 from addons.core.policy.request import Seen
 from addons.store import moment
-from addons.store.approval_requests import Ask
-from addons.store.approval_runs import Consume, Lost
-from addons.store.audit_record import new_id
+from addons.store.approvals.requests import Ask
+from addons.store.approvals.runs import Consume, Lost
+from addons.store.audit.record import new_id
 from addons.store.state_dir import StateDir
 from tests.core.approvals.previewing import MONITOR
 from tests.core.approvals.previewing import asked as previewing

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from addons.store import moment
-from addons.store.approval_requests import ExpireDue
+from addons.store.approvals.requests import ExpireDue
 from tests.cli.approvals_desk import NEEDS, Desk
 
 TWO = replace(NEEDS, groups=(("secops", 1), ("sre-leads", 1)), reason_required=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from addons.store.outbox import Outbox, Target
+from addons.store.approvals.outbox import Outbox, Target
 from tests.cli.approvals_desk import Desk, open_desk
 
 

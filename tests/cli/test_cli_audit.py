@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from addons.cli.audit.command import app
 from addons.cli.audit.lines import render
 from addons.core.model import Effect, Operation, Principal, Reason, Risk
-from addons.store.audit_log import AuditLog
-from addons.store.audit_record import AuditRecord, CallFacts, RecordKind
+from addons.store.audit.record import AuditRecord, CallFacts, RecordKind
 from addons.store.state_dir import StateDir
+from addons.store.writing.audit_log import AuditLog
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,11 +15,11 @@ from typer.testing import CliRunner, Result
 
 from addons.cli.main import app
 from addons.core.transparency.signed_note import KeyAlgorithm, SignerKey
-from addons.store.audit_log import AuditLog
-from addons.store.audit_record import AuditRecord, RecordKind
-from addons.store.journal import Journal, JournalUnavailable
-from addons.store.process_lock import ProcessLock
+from addons.store.audit.record import AuditRecord, RecordKind
 from addons.store.state_dir import StateDir
+from addons.store.writing.audit_log import AuditLog
+from addons.store.writing.journal import Journal, JournalUnavailable
+from addons.store.writing.process_lock import ProcessLock
 
 RECORDS = 520
 

@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 from addons.cli.main import app
 from addons.core.blocklist import BlockKind, Named
 from addons.core.model import Principal
-from addons.store.audit_log import AuditLog
-from addons.store.audit_record import AuditRecord, CallFacts, RecordKind
-from addons.store.blocks import Blocks
+from addons.store.audit.record import AuditRecord, CallFacts, RecordKind
+from addons.store.blocking.blocks import Blocks
 from addons.store.state_dir import StateDir
+from addons.store.writing.audit_log import AuditLog
 
 RUNNER = CliRunner()
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from addons.cli.policy.command import app
-from addons.store.policy_files import POLICIES
+from addons.store.policy.files import POLICIES
 
 RULES = """version: 1
 rules:

@@ -20,13 +20,13 @@ from typer.testing import CliRunner
 
 from addons.cli.recordings.command import app
 from addons.core.model import Effect, Reason
-from addons.store.audit_log import AuditLog
-from addons.store.audit_reader import read_after
-from addons.store.audit_record import AuditRecord, RecordKind
-from addons.store.policy_files import read_catalogue
-from addons.store.recording_index import RecordingIndex
-from addons.store.recording_selection import Selection
+from addons.store.audit.record import AuditRecord, RecordKind
+from addons.store.policy.files import read_catalogue
+from addons.store.recordings.index import RecordingIndex
+from addons.store.recordings.selection import Selection
 from addons.store.state_dir import StateDir
+from addons.store.trail.reader import read_after
+from addons.store.writing.audit_log import AuditLog
 from tests.recorded_calls import MONDAY, MadeCall, write_recording
 
 ROOT = Path(__file__).resolve().parents[2]

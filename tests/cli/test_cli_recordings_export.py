@@ -23,10 +23,10 @@ from addons.cli.recordings.command import app
 from addons.cli.recordings.curl import HEAD, NoCommand, curl_command
 from addons.cli.recordings.har import har_entry
 from addons.core.redact.mask import Masker
-from addons.store.audit_record import SegmentRef
-from addons.store.policy_files import read_catalogue
-from addons.store.recorded_flows import StoredFlow
-from addons.store.recording_entry import Entry, entry_of
+from addons.store.audit.record import SegmentRef
+from addons.store.policy.files import read_catalogue
+from addons.store.recordings.entry import Entry, entry_of
+from addons.store.recordings.flows import StoredFlow
 from addons.store.state_dir import StateDir
 from tests.har_schema import HAR
 from tests.recorded_calls import MONDAY, CallMaker, MadeCall, write_recording

@@ -21,10 +21,10 @@ from wsproto.frame_protocol import Opcode
 
 from addons.cli.redact.command import app
 from addons.core.redact.mask import MASK_KEY, Masker
-from addons.store.audit_log import AuditLog
-from addons.store.audit_reader import read_after
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 from addons.store.state_dir import StateDir
+from addons.store.trail.reader import read_after
+from addons.store.writing.audit_log import AuditLog
 from tests.recorded_calls import MadeCall, write_recording
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,13 +17,13 @@ from addons.cli.main import app as ddgate
 from addons.cli.token import app
 from addons.core.blocklist import BlockKind
 from addons.store import moment
-from addons.store.audit_log import Wish
-from addons.store.blocks import PutBlock
+from addons.store.blocking.blocks import PutBlock
 from addons.store.state_dir import StateDir
+from addons.store.writing.audit_log import Wish
 from tests.core.token_minting import Signer
 from tests.store.approval_samples import Store
+from tests.store.blocking.test_blocks import stored
 from tests.store.loopback_issuer import KEYS, LoopbackIssuer, send
-from tests.store.test_blocks import stored
 
 SIGNER = Signer()
 

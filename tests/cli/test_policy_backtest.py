@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from addons.cli.policy.command import app
 from addons.core.model import Effect, Reason
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 from tests.recorded_calls import MadeCall, write_recording
 
 READS = "version: 1\nrules: [{id: reads, effect: allow, who: {groups: [agents]}, op: {risk: [read]}}]\n"

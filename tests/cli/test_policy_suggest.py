@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from addons.cli.policy.command import app
 from addons.core.policy.backtesting import judge
 from addons.core.policy.policy_set import PolicySet
-from addons.store.policy_files import parse_policy, read_catalogue
-from addons.store.recorded_flows import Recordings, find_recordings
-from addons.store.recorded_requests import RecordedCalls
+from addons.store.policy.files import parse_policy, read_catalogue
+from addons.store.recordings.flows import Recordings, find_recordings
+from addons.store.recordings.requests import RecordedCalls
 from tests.cli.planted_abuses import ABUSES, make_week
 from tests.cli.recorded_week import Labelled
 from tests.recorded_calls import DAY, MONDAY, MadeCall, write_recording

@@ -12,14 +12,14 @@ from typing import Any
 
 import httpx
 
-from addons.control import csrf
 from addons.control.app import make_app
 from addons.control.assembly import Control, assemble
+from addons.control.login import csrf
 from addons.core.approvals.approval import Approval
 from addons.core.approvals.needs import Needs
 from addons.core.model import Json
 from addons.store import moment
-from addons.store.approval_requests import Ask
+from addons.store.approvals.requests import Ask
 from addons.store.config_file import read_config
 from addons.store.moment import Moment
 from tests.control.people_issuer import AUDIENCE, CLIENT_ID, PeopleIssuer

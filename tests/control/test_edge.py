@@ -147,7 +147,7 @@ async def test_an_unexpected_error_says_nothing_of_itself(
     def broken(*_: object) -> None:
         raise RuntimeError("a secret: hunter2")
 
-    monkeypatch.setattr("addons.control.api_views.me", broken)
+    monkeypatch.setattr("addons.control.api.views.me", broken)
     answer = await desk.call("GET", "me", desk.issuer.token("alice"))
     assert (answer.status_code, answer.json()["reason"]) == (500, "internal_error")
     assert answer.headers["content-type"] == "application/problem+json"

@@ -6,10 +6,10 @@ import pytest
 
 from addons.core.approvals.approval import Approval
 from addons.core.approvals.states import State
-from addons.store.approval_keeper import Keeper
-from addons.store.approval_runs import Consume
-from addons.store.journal import JournalUnavailable
-from addons.store.process_lock import ProcessLock
+from addons.store.approvals.keeper import Keeper
+from addons.store.approvals.runs import Consume
+from addons.store.writing.journal import JournalUnavailable
+from addons.store.writing.process_lock import ProcessLock
 from tests.control.desk import Desk, until
 from tests.store.approval_samples import NEEDS
 

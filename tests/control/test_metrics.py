@@ -11,11 +11,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from addons.control.metrics import ApprovalFigures, read_approval_figures, render
 from addons.core.approvals.states import State
-from addons.store.approval_votes import BreakTheGlass
-from addons.store.approvals import Approvals
+from addons.store.approvals.outbox import Outbox, Target
+from addons.store.approvals.reading import Approvals
+from addons.store.approvals.votes import BreakTheGlass
 from addons.store.gateway_status import GatewayStatus
-from addons.store.outbox import Outbox, Target
-from tests.control.message_office import Office
+from tests.control.messages.message_office import Office
 from tests.store.approval_samples import CAROL, START, later
 
 

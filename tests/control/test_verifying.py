@@ -8,9 +8,9 @@ import sqlite3
 from pathlib import Path
 
 from addons.control.verifying import Verifying
-from addons.store.audit_log import AuditLog
-from addons.store.audit_record import AuditRecord, RecordKind
+from addons.store.audit.record import AuditRecord, RecordKind
 from addons.store.state_dir import StateDir
+from addons.store.writing.audit_log import AuditLog
 
 
 async def looked_at(state: StateDir) -> str | None:

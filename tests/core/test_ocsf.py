@@ -25,7 +25,7 @@ from addons.core.ocsf_words import (
     Severity,
     Status,
 )
-from addons.store.audit_record import RecordKind
+from addons.store.audit.record import RecordKind
 
 SCHEMA = json.loads(Path(__file__).with_name("ocsf_api_activity.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=FormatChecker())

@@ -27,7 +27,7 @@ from importlib import import_module
 from typing import Any
 
 from addons.cli.main import _Ddgate
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 from tests.e2e.forked import PIPES, start_asked
 
 _BYTES = 1 << 20

@@ -13,7 +13,7 @@ import pytest
 from addons.core.catalogue import Catalogue
 from addons.core.hosts import SITES, HostRole, registered
 from addons.core.model import Operation
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 from tests.e2e import raw_client
 from tests.e2e.conftest import MakeGateway
 from tests.e2e.gateway_process import Curled, Gateway

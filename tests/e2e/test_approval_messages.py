@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from standardwebhooks import Webhook
 
-from tests.control.webhook_receiver import PATH, WebhookReceiver, status
+from tests.control.messages.webhook_receiver import PATH, WebhookReceiver, status
 from tests.core.approvals.messages_made import assert_slack_takes
 from tests.e2e.approving import DASHBOARD, Control, calling, create_monitor, running, settings
 from tests.e2e.conftest import MakeGateway

@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from addons.control import csrf
+from addons.control.login import csrf
 from addons.core.approvals.approval import Approval
 from addons.store import moment
-from addons.store.approval_requests import Ask
-from addons.store.journal import Journal
+from addons.store.approvals.requests import Ask
 from addons.store.state_dir import StateDir
+from addons.store.writing.journal import Journal
 from tests.e2e import forked
 from tests.e2e.approving import AUDIENCE, Control, running, settings
 from tests.e2e.conftest import MakeGateway

@@ -99,7 +99,7 @@ def workers_of(gateway: Gateway) -> list[int]:
     assert gateway.process is not None
     pid = gateway.process.pid
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(each) for each in children if b"masking_child" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    return [int(each) for each in children if b"masking.child" in Path(f"/proc/{each}/cmdline").read_bytes()]
 
 
 def ticks_of(pid: int) -> int:

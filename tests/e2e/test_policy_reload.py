@@ -21,7 +21,7 @@ from typing import Any, Self
 import pytest
 
 from addons.core.catalogue import Catalogue
-from addons.store.policy_files import read_catalogue, read_policy
+from addons.store.policy.files import read_catalogue, read_policy
 from tests.e2e import raw_client
 from tests.e2e.gateway_process import ROOT, Curled, Gateway, free_port, wait_until
 from tests.e2e.raw_upstream import Exchange, RawUpstream, gateway_before, ok

@@ -13,7 +13,7 @@ import pytest
 
 from addons.core.body import decode_body
 from addons.core.redact.vendors import fill
-from addons.store.recorded_flows import NOT_STORED
+from addons.store.recordings.flows import NOT_STORED
 from addons.store.state_dir import StateDir
 from tests.e2e.agent_run import Agent, Said
 from tests.e2e.gateway_process import Gateway, curl

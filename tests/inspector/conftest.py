@@ -9,7 +9,7 @@ import pytest
 from mitmproxy.io import FlowWriter
 from mitmproxy.test import tflow
 
-from addons.store.segments import SegmentLimits, SegmentWriter
+from addons.store.recordings.segments import SegmentLimits, SegmentWriter
 from addons.store.state_dir import StateDir
 
 

@@ -10,8 +10,8 @@ from mitmproxy.test import taddons
 
 from addons.core.seal import parse_key
 from addons.inspector.feed import Feed, FeedLimits
-from addons.store.sealing import Sealer, SealKeys
-from addons.store.segments import SegmentLimits, SegmentWriter
+from addons.store.recordings.sealing import Sealer, SealKeys
+from addons.store.recordings.segments import SegmentLimits, SegmentWriter
 from addons.store.state_dir import StateDir
 
 type MakeFlow = Callable[..., bytes]

@@ -18,7 +18,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from addons.inspector.main import InspectorRefused, run_inspector
-from addons.store.segments import SegmentWriter
+from addons.store.recordings.segments import SegmentWriter
 from addons.store.state_dir import StateDir
 from tests.e2e.forked import Forked
 

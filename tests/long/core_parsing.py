@@ -29,7 +29,7 @@ from addons.core.request_target import BadTarget, normalise, query_pairs
 from addons.core.token_checks import TokenRejected
 from addons.core.tokens import verify
 from addons.core.yaml_source import ProblemsError, load
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 from tests.core.token_minting import ISSUER, NOW, Signer, b64, good_claims, raw_token, trust
 from tests.long.core_property import Property, linear
 

@@ -20,8 +20,8 @@ import pytest
 
 from addons.core.redact.mask import contains_mask
 from addons.core.redact.vendors import fill
-from addons.store.log_check import own_trust
-from addons.store.log_verify import verify_log
+from addons.store.audit.check import own_trust
+from addons.store.audit.verify import verify_log
 from addons.store.state_dir import StateDir
 from tests.committers import committer_of
 from tests.e2e.gateway_process import Gateway, wait_until

@@ -16,8 +16,8 @@ from addons.core.catalogue import Catalogue
 from addons.core.model import Reason
 from addons.replaying.exchange import Exchange, exchange_of
 from addons.replaying.load_recording import Exchanges
-from addons.store.policy_files import read_catalogue
-from addons.store.recorded_flows import NOT_A_FLOW, Recordings, StoredFlow, find_recordings
+from addons.store.policy.files import read_catalogue
+from addons.store.recordings.flows import NOT_A_FLOW, Recordings, StoredFlow, find_recordings
 from tests.recorded_calls import MadeCall, write_recording
 
 

@@ -12,7 +12,7 @@ from addons.core.redact.vendors import lower
 from addons.replaying.comparing import Answer, Comparing, Comparison
 from addons.replaying.exchange import RecordedAnswer
 from addons.store.config_file import LoadedConfig, parse_config
-from addons.store.detector_files import load_detectors, masks_of
+from addons.store.masking.detector_files import load_detectors, masks_of
 from addons.store.state_dir import StateDir
 from tests.replaying.making import JSON, exchange
 

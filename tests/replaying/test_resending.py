@@ -11,7 +11,7 @@ from addons.core.catalogue import Catalogue
 from addons.core.model import Risk
 from addons.core.redact.mask import Masker
 from addons.replaying.resending import NotSendable, resent
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 from tests.replaying.making import JSON, exchange
 
 MASK = Masker(b"k" * 32).mask("stripe-key", "the secret")

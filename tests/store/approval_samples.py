@@ -17,15 +17,15 @@ from addons.core.approvals.approval import Approval, CallAsked, Person, Requeste
 from addons.core.approvals.needs import BreakGlass, Needs
 from addons.core.approvals.states import State
 from addons.core.model import Json
-from addons.store.approval_requests import Ask
-from addons.store.approval_runs import Consume
-from addons.store.approval_votes import VoteFor
-from addons.store.approvals import Approvals
-from addons.store.audit_log import AuditLog, Wish, Written
-from addons.store.audit_record import AuditRecord, new_id
-from addons.store.changes import Change
+from addons.store.approvals.reading import Approvals
+from addons.store.approvals.requests import Ask
+from addons.store.approvals.runs import Consume
+from addons.store.approvals.votes import VoteFor
+from addons.store.audit.changes import Change
+from addons.store.audit.record import AuditRecord, new_id
 from addons.store.moment import Moment
 from addons.store.state_dir import StateDir
+from addons.store.writing.audit_log import AuditLog, Wish, Written
 
 _NUMBERS = itertools.count(1)
 START = Moment(1_763_870_592.0, 5_000.0, "boot-1")

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from addons.core.approvals.approval import Person
 from addons.core.model import Actor, Effect, Json, Operation, Principal, Reason, Risk
-from addons.store.approval_records import principal_of
-from addons.store.audit_record import AuditRecord, CallFacts, RecordKind
-from addons.store.journal import Appended, Journal
+from addons.store.approvals.history import principal_of
+from addons.store.audit.record import AuditRecord, CallFacts, RecordKind
 from addons.store.state_dir import StateDir
+from addons.store.writing.journal import Appended, Journal
 
 BEGIN = 1_800_000_000.0
 

@@ -14,10 +14,10 @@ import pytest
 from mitmproxy.io import FlowReader, FlowWriter
 from mitmproxy.test import tflow
 
-from addons.store.audit_record import AuditRecord, RecordKind
+from addons.store.audit.record import AuditRecord, RecordKind
 from addons.store.state_dir import StateDir
 from tests.store.approval_samples import reader, store  # noqa: F401 - fixtures
-from tests.store.target_upstream import make  # noqa: F401 - a fixture
+from tests.store.targets.target_upstream import make  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
 

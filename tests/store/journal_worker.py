@@ -18,10 +18,10 @@ from pathlib import Path
 from mitmproxy.io import FlowWriter
 from mitmproxy.test import tflow
 
-from addons.store.audit_record import AuditRecord, RecordKind, new_id
-from addons.store.journal import Journal, JournalUnavailable
-from addons.store.process_lock import ProcessLock
+from addons.store.audit.record import AuditRecord, RecordKind, new_id
 from addons.store.state_dir import StateDir
+from addons.store.writing.journal import Journal, JournalUnavailable
+from addons.store.writing.process_lock import ProcessLock
 
 
 def recorded_flow() -> bytes:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from addons.core.transparency.signed_note import VerifierKey
-from addons.store.witness_client import KnownWitness
+from addons.store.upkeep.witness_client import KnownWitness
 from tests.e2e import forked
 from tests.e2e.forked import Forked
 

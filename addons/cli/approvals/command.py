@@ -17,7 +17,7 @@ from addons.cli.approvals.options import JsonOption, on_control
 from addons.cli.approvals.reading import page, read, whole_id
 from addons.cli.approvals.showing import print_list, print_whole
 from addons.cli.approvals.words import out, print_json
-from addons.control.api_models import ApprovalWhole
+from addons.control.api.models import ApprovalWhole
 from addons.core.approvals.states import LIVE, State
 
 app = typer.Typer(

@@ -16,7 +16,7 @@ from addons.cli.approvals.options import JsonOption, on_control
 from addons.cli.approvals.reading import read, whole, whole_id
 from addons.cli.approvals.showing import places, print_whole
 from addons.cli.approvals.words import STATE_STYLES, out, print_json, shown, span
-from addons.control.api_models import MAX_REASON, ApprovalWhole
+from addons.control.api.models import MAX_REASON, ApprovalWhole
 from addons.control.standing import Action
 from addons.core.approvals.states import State
 from addons.core.model import Json

@@ -17,7 +17,7 @@ from addons.cli.approvals.words import out, print_json, shown, span
 from addons.core.model import Json
 
 if TYPE_CHECKING:
-    from addons.control.api_messages import DeadLetterSaid, Messages
+    from addons.control.api.messages import DeadLetterSaid, Messages
 
 RetryOption = Annotated[
     int | None, typer.Option("--retry", min=1, metavar="NUMBER", help="Send this one once more.")
@@ -47,7 +47,7 @@ def messages(client: ControlClient, retry: RetryOption = None, *, as_json: JsonO
 
 
 def _print(answer: Json) -> None:
-    from addons.control.api_messages import Messages  # noqa: PLC0415 - it brings all of control's server along
+    from addons.control.api.messages import Messages  # noqa: PLC0415 - it brings all of control's server along
 
     found = read(Messages, answer)
     now, console = time.time(), out()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import BaseModel, ValidationError
 
 from addons.cli.approvals.client import ControlClient, Misused, Unreachable
-from addons.control.api_models import ApprovalPage, ApprovalSaid, ApprovalWhole
+from addons.control.api.models import ApprovalPage, ApprovalSaid, ApprovalWhole
 from addons.core.approvals.approval import Approval, CallAsked, Requester
 from addons.core.approvals.needs import Needs
 from addons.core.approvals.preview_text import lines

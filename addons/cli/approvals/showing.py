@@ -12,7 +12,7 @@ from rich.text import Text
 
 from addons.cli.approvals.reading import what_would_run
 from addons.cli.approvals.words import STATE_STYLES, shown, span
-from addons.control.api_models import ApprovalSaid, ApprovalWhole
+from addons.control.api.models import ApprovalSaid, ApprovalWhole
 from addons.core.approvals.states import State
 
 SHORT = 8

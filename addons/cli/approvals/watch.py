@@ -15,7 +15,7 @@ from addons.cli.approvals.options import JsonOption, on_control
 from addons.cli.approvals.reading import one_line, page
 from addons.cli.approvals.showing import SHORT, places, who_asks
 from addons.cli.approvals.words import STATE_STYLES, complain, out, print_json, shown
-from addons.control.api_models import ApprovalSaid
+from addons.control.api.models import ApprovalSaid
 from addons.core.approvals.states import LIVE, State
 
 _PAGE = 200

@@ -19,12 +19,12 @@ from addons.cli.audit.show import show
 from addons.cli.audit.verify import check_proof, verify
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.core.model import Json
-from addons.store import audit_reader
-from addons.store.audit_body import BodyUnreadable, read_body
-from addons.store.audit_record import StoredRecord
-from addons.store.log_problems import AuditLogUnusable
-from addons.store.read_record import note_read
+from addons.store.audit.problems import AuditLogUnusable
+from addons.store.audit.record import StoredRecord
 from addons.store.state_dir import StateDir
+from addons.store.trail import reader
+from addons.store.trail.body import BodyUnreadable, read_body
+from addons.store.writing.read_record import note_read
 
 app = typer.Typer(help="Read the audit trail.", no_args_is_help=True)
 app.command("query")(query)
@@ -78,8 +78,8 @@ def tail(
     terminal = console()
     shown = 0
     try:
-        last = audit_reader.last_index(path)
-        for stored in audit_reader.tail(path, max(0, last - lines), follow=follow):
+        last = reader.last_index(path)
+        for stored in reader.tail(path, max(0, last - lines), follow=follow):
             sys.stdout.write(_line(stored, terminal, as_json=as_json))
             sys.stdout.flush()
             shown += 1

@@ -17,10 +17,10 @@ from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.cli.time_option import read_time
 from addons.core.model import Json
 from addons.core.ocsf import PRODUCT, to_ocsf
-from addons.store.audit_query import AuditTrail
-from addons.store.audit_question import Question
-from addons.store.audit_record import StoredRecord
-from addons.store.audit_story import read_or_tell
+from addons.store.audit.question import Question
+from addons.store.audit.record import StoredRecord
+from addons.store.trail.query import AuditTrail
+from addons.store.trail.story import read_or_tell
 
 _POLL_SECONDS = 0.5
 

@@ -14,19 +14,19 @@ import typer
 from addons.cli.audit.looking import complain, refuse
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.cli.time_option import read_time
-from addons.store.audit_log import AuditLog, Wish, Written
-from addons.store.audit_record import AuditRecord, RecordKind
-from addons.store.log_check import origin_of
-from addons.store.log_keeping import Prune
-from addons.store.log_keys import LogKeys
-from addons.store.log_problems import AuditLogUnusable
-from addons.store.log_proofs import NotProvable, indices_of
-from addons.store.log_proofs import prove as make_proof
-from addons.store.log_reading import reading
-from addons.store.log_successor import begin_new_log
-from addons.store.log_tree import TreeDamaged, read_head
-from addons.store.read_record import note_read, person
+from addons.store.audit.check import origin_of
+from addons.store.audit.keeping import Prune
+from addons.store.audit.keys import LogKeys
+from addons.store.audit.problems import AuditLogUnusable
+from addons.store.audit.proofs import NotProvable, indices_of
+from addons.store.audit.proofs import prove as make_proof
+from addons.store.audit.reading import reading
+from addons.store.audit.record import AuditRecord, RecordKind
+from addons.store.audit.tree import TreeDamaged, read_head
 from addons.store.state_dir import StateDir
+from addons.store.upkeep.successor import begin_new_log
+from addons.store.writing.audit_log import AuditLog, Wish, Written
+from addons.store.writing.read_record import note_read, person
 
 
 def prove(

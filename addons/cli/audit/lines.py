@@ -40,7 +40,7 @@ def print_json(value: dict[str, Json]) -> None:
 
 
 def render(body: dict[str, Json]) -> Text:
-    """Make the line for a person out of a record in the form of `audit_record`.
+    """Make the line for a person out of a record in the form of `store.audit.record`.
 
     Never fails on a field that is missing or of another type: an auditor must see the odd record too.
     """

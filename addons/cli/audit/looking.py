@@ -14,10 +14,10 @@ import typer
 
 from addons.cli.audit.lines import plain
 from addons.core.model import Json
-from addons.store.audit_query import AuditTrail, open_trail
-from addons.store.log_problems import AuditLogUnusable
-from addons.store.read_record import note_read
+from addons.store.audit.problems import AuditLogUnusable
 from addons.store.state_dir import StateDir
+from addons.store.trail.query import AuditTrail, open_trail
+from addons.store.writing.read_record import note_read
 
 _MOST_COMPLAINTS = 20
 

@@ -9,7 +9,7 @@ import typer
 
 from addons.cli.call_options import read_member
 from addons.core.model import Json, Reason
-from addons.store.audit_record import RecordKind
+from addons.store.audit.record import RecordKind
 
 _LIMIT = 50
 

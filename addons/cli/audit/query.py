@@ -15,11 +15,11 @@ from addons.cli.audit.looking import Look, complain, looking, refuse
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.cli.time_option import read_time
 from addons.core.redact.mask import MASK_KEY, UNREAD, Masker
-from addons.store.audit_query import NEWEST_FIRST, OLDEST_FIRST
-from addons.store.audit_question import HAS_TEXT, Question
-from addons.store.audit_story import NotFound, approval_named, read_or_tell
-from addons.store.audit_text import TextSearch
+from addons.store.audit.question import HAS_TEXT, Question
 from addons.store.state_dir import StateDir, StateDirUnusable
+from addons.store.trail.query import NEWEST_FIRST, OLDEST_FIRST
+from addons.store.trail.story import NotFound, approval_named, read_or_tell
+from addons.store.trail.text import TextSearch
 
 type _Asked = Mapping[str, str | None]
 

@@ -10,9 +10,9 @@ from addons.cli.audit.lines import part, plain, word
 from addons.core.json_layout import laid_out
 from addons.core.model import Json
 from addons.core.quantities import format_size
-from addons.store.audit_record import RecordKind
-from addons.store.audit_story import Told
-from addons.store.audit_text import request_content
+from addons.store.audit.record import RecordKind
+from addons.store.trail.story import Told
+from addons.store.trail.text import request_content
 
 _MOST_CHARACTERS = 64 * 1024
 _MOST_LINES = 400

@@ -12,7 +12,7 @@ from addons.cli.audit.options import JsonOption
 from addons.cli.audit.telling import tell_story
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.core.model import Json
-from addons.store.audit_story import NotFound, Story, find_story
+from addons.store.trail.story import NotFound, Story, find_story
 
 FullOption = Annotated[bool, typer.Option("--full", help="The whole of a long request body.")]
 

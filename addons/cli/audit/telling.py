@@ -12,10 +12,10 @@ from addons.cli.audit.request import request_lines
 from addons.cli.sealed_recordings import keys_for
 from addons.core.model import Json
 from addons.core.yaml_source import ProblemsError
-from addons.store.audit_record import RecordKind, SegmentRef
-from addons.store.audit_story import Story, Told
+from addons.store.audit.record import RecordKind, SegmentRef
 from addons.store.credentials import CredentialProblem
-from addons.store.segment_reader import SegmentDamaged, read_flow
+from addons.store.recordings.segment_reader import SegmentDamaged, read_flow
+from addons.store.trail.story import Story, Told
 
 _WIDTH = 16
 _OF_CALLS = frozenset({RecordKind.ATTEMPTED, RecordKind.OUTCOME, RecordKind.REFUSED})

@@ -24,13 +24,13 @@ from addons.core.transparency.canonical_base64 import to_base64
 from addons.core.transparency.proofs import ProofInvalid
 from addons.core.transparency.signed_note import KeyAlgorithm, NoteInvalid, VerifierKey
 from addons.core.transparency.tlog_proof import parse
-from addons.store.log_check import own_trust
-from addons.store.log_heads import HeadInvalid, Trust, proven
-from addons.store.log_problems import AuditLogUnusable
-from addons.store.log_verify import LogInvalid, Verified, verify_log
-from addons.store.read_record import note_read
-from addons.store.recordings_check import check_recordings
+from addons.store.audit.check import own_trust
+from addons.store.audit.heads import HeadInvalid, Trust, proven
+from addons.store.audit.problems import AuditLogUnusable
+from addons.store.audit.verify import LogInvalid, Verified, verify_log
+from addons.store.recordings.check import check_recordings
 from addons.store.state_dir import StateDir
+from addons.store.writing.read_record import note_read
 
 _MOST_NOTE = 1024 * 1024
 _MOST_PROOF = 64 * 1024 * 1024

@@ -21,15 +21,15 @@ from addons.cli.audit.looking import nobody_reads, refuse
 from addons.core.blocklist import Block, BlockKind, Named
 from addons.core.model import Json
 from addons.store import moment
-from addons.store.audit_log import AuditLog, Wish, Written
-from addons.store.audit_question import RUN
-from addons.store.audit_record import new_id
-from addons.store.blocks import Blocks, LiftBlocks, PutBlock, StoredBlock, words
-from addons.store.changes import Change
-from addons.store.log_problems import AuditLogUnusable
-from addons.store.log_reading import reading
-from addons.store.read_record import person, scrubbed
+from addons.store.audit.changes import Change
+from addons.store.audit.problems import AuditLogUnusable
+from addons.store.audit.question import RUN
+from addons.store.audit.reading import reading
+from addons.store.audit.record import new_id
+from addons.store.blocking.blocks import Blocks, LiftBlocks, PutBlock, StoredBlock, words
 from addons.store.state_dir import StateDir, StateDirUnusable
+from addons.store.writing.audit_log import AuditLog, Wish, Written
+from addons.store.writing.read_record import person, scrubbed
 
 _BUSY_SECONDS = 10.0
 

@@ -10,7 +10,7 @@ from addons.cli.approvals.reading import page, read, what_would_run, whole
 from addons.cli.demo.calls import WHO, Story
 from addons.cli.demo.stage import Agent, Said
 from addons.cli.demo.teller import ClaimFailed
-from addons.control.api_models import ApprovalSaid, ApprovalWhole
+from addons.control.api.models import ApprovalSaid, ApprovalWhole
 from addons.core.approvals.states import State
 from addons.core.approvals.voting import VoteReason
 from addons.core.model import Json

@@ -16,10 +16,10 @@ from mitmproxy.io import FlowReader
 
 from addons.cli.demo.teller import ClaimFailed
 from addons.core.model import Json, Reason
-from addons.store import audit_reader
-from addons.store.audit_record import RecordKind, SegmentRef
-from addons.store.segment_reader import read_flow
+from addons.store.audit.record import RecordKind, SegmentRef
+from addons.store.recordings.segment_reader import read_flow
 from addons.store.state_dir import StateDir
+from addons.store.trail import reader
 
 _PERMITTED = {"allow": "allowed", "require_approval": "approved"}
 _OWN_READ = "the gateway's own look"
@@ -123,7 +123,7 @@ class Evidence:
 
     def entries(self) -> list[Entry]:
         """The whole trail."""
-        records = audit_reader.tail(self._state.audit_log, 0, follow=False)
+        records = reader.tail(self._state.audit_log, 0, follow=False)
         return [_entry(stored.to_json(), stored.body) for stored in records]
 
     def ends(self, after: int = 0) -> list[Entry]:

@@ -13,8 +13,8 @@ from addons.cli.options import PROJECT_ROOT
 from addons.core.catalogue import Catalogue
 from addons.core.policy.policy_set import PolicySet
 from addons.store.config_file import LoadedConfig, read_config
-from addons.store.detector_files import load_detectors
-from addons.store.policy_files import parse_policy
+from addons.store.masking.detector_files import load_detectors
+from addons.store.policy.files import parse_policy
 
 FilesArgument = Annotated[
     list[Path] | None,

@@ -32,7 +32,7 @@ from addons.core.policy.expiry import date_warnings
 from addons.core.policy.policy_set import PolicySet
 from addons.core.policy.trials import TestOutcome
 from addons.core.yaml_source import Problem, ProblemsError
-from addons.store.policy_files import failure, read_catalogue
+from addons.store.policy.files import failure, read_catalogue
 
 app = typer.Typer(
     help="Check policy files and run their tests, before they are live.",

@@ -24,8 +24,8 @@ from addons.core.policy.backtesting import (
 )
 from addons.core.policy.policy_set import PolicySet
 from addons.core.policy.request import Reads
-from addons.store.policy_files import read_catalogue
-from addons.store.recorded_requests import RecordedCall, RecordedCalls
+from addons.store.policy.files import read_catalogue
+from addons.store.recordings.requests import RecordedCall, RecordedCalls
 
 _SHOWN = 3
 _TITLES = {

@@ -19,8 +19,8 @@ from addons.core.policy.policy_set import PolicySet
 from addons.core.start_problems import GatewayProblem
 from addons.core.yaml_source import Position
 from addons.store.config_file import read_text
-from addons.store.policy_files import read_catalogue
-from addons.store.segment_reader import SUFFIXES
+from addons.store.policy.files import read_catalogue
+from addons.store.recordings.segment_reader import SUFFIXES
 
 if TYPE_CHECKING:
     from addons.core.policy.request import PolicyRequest

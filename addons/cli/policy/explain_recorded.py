@@ -14,7 +14,7 @@ from addons.core.policy.backtesting import NotHeld, fields_read, judge, name_of,
 from addons.core.policy.policy_set import PolicySet
 from addons.core.policy.request import Reads, Unreadable
 from addons.core.start_problems import GatewayProblem
-from addons.store.recorded_requests import RecordedCall
+from addons.store.recordings.requests import RecordedCall
 
 _LAST = "last"
 _MAX_TABLE = 50

@@ -15,8 +15,8 @@ from addons.cli.sealed_recordings import keys_for
 from addons.core.catalogue import Catalogue
 from addons.core.model import Json, Principal
 from addons.core.start_problems import GatewayProblem
-from addons.store.recorded_flows import NoRecordings, Recordings, find_recordings
-from addons.store.recorded_requests import RecordedCall, RecordedCalls
+from addons.store.recordings.flows import NoRecordings, Recordings, find_recordings
+from addons.store.recordings.requests import RecordedCall, RecordedCalls
 
 _TOLD_EVERY = 100
 _DAMAGES_TOLD = 20

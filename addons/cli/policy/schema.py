@@ -10,7 +10,7 @@ import typer
 from addons.cli.errors import told_plainly
 from addons.cli.policy.choice import DetectorsOption, known_detectors
 from addons.core.policy.forms.schema import schema_text
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 
 OutputOption = Annotated[
     Path | None,

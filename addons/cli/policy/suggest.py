@@ -12,7 +12,7 @@ from addons.cli.errors import told_plainly
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.cli.policy.backtest import FlowsArgument, NamelessOption
 from addons.core.start_problems import GatewayProblem
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 
 OutOption = Annotated[
     Path | None,

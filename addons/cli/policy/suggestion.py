@@ -17,7 +17,7 @@ from addons.core.policy.suggesting.suggested_review import Review
 from addons.core.policy.suggesting.suggested_text import Case, Writer
 from addons.core.start_problems import GatewayProblem
 from addons.core.yaml_source import ProblemsError
-from addons.store.recorded_requests import RecordedCall, RecordedCalls
+from addons.store.recordings.requests import RecordedCall, RecordedCalls
 
 _FIRST_BAD_STATUS = 400
 _FEW_DAYS = 3

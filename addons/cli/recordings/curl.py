@@ -17,8 +17,8 @@ from addons.cli.policy.recordings import shown, when
 from addons.core import hosts
 from addons.core.agent_keys import DROPPED_HEADERS
 from addons.core.redact.mask import contains_mask
-from addons.store.recorded_bodies import body_of
-from addons.store.recording_entry import Entry
+from addons.store.recordings.bodies import body_of
+from addons.store.recordings.entry import Entry
 
 HEAD = """\
 #!/bin/sh

@@ -20,10 +20,10 @@ from addons.cli.recordings.har import har_entry
 from addons.cli.recordings.options import Format, Question
 from addons.cli.recordings.reading import note, opened, proven_flow, tell, the_one, until_nobody_reads
 from addons.core.start_problems import GatewayProblem
-from addons.store.recorded_flows import NOT_A_FLOW, StoredFlow
-from addons.store.recording_entry import Entry
-from addons.store.recording_index import RecordingIndex
-from addons.store.segment_reader import SegmentDamaged
+from addons.store.recordings.entry import Entry
+from addons.store.recordings.flows import NOT_A_FLOW, StoredFlow
+from addons.store.recordings.index import RecordingIndex
+from addons.store.recordings.segment_reader import SegmentDamaged
 from addons.store.state_dir import StateDir
 
 _STANDARD_OUTPUT = Path("-")

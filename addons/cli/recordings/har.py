@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from mitmproxy import http
 
 from addons.core.model import Json
-from addons.store.recorded_bodies import RecordedBody, body_of
+from addons.store.recordings.bodies import RecordedBody, body_of
 
 HEAD = '{"log": {"version": "1.2", "creator": {"name": "ddgate", "version": "1"}, "pages": [], "entries": [\n'
 BETWEEN = ",\n"

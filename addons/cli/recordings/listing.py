@@ -23,12 +23,12 @@ from addons.cli.recordings.reading import (
     who_of,
 )
 from addons.core.model import Json
-from addons.store.recorded_flows import NOT_A_FLOW
-from addons.store.recording_entry import Entry
-from addons.store.recording_index import RecordingIndex
-from addons.store.recording_search import Found, find_text
-from addons.store.recording_selection import Selection
-from addons.store.segment_reader import SegmentDamaged
+from addons.store.recordings.entry import Entry
+from addons.store.recordings.flows import NOT_A_FLOW
+from addons.store.recordings.index import RecordingIndex
+from addons.store.recordings.search import Found, find_text
+from addons.store.recordings.segment_reader import SegmentDamaged
+from addons.store.recordings.selection import Selection
 from addons.store.state_dir import StateDir
 
 _HEADINGS = ("call", "when", "who", "operation", "request", "status", "decided")

@@ -11,7 +11,7 @@ import typer
 from addons.cli.call_options import read_effect, read_status
 from addons.cli.time_option import read_time
 from addons.core.model import Json
-from addons.store.recording_selection import Selection
+from addons.store.recordings.selection import Selection
 
 MethodOption = Annotated[str | None, typer.Option("--method", help="GET, POST, …")]
 PathOption = Annotated[

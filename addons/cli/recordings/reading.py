@@ -16,13 +16,13 @@ from addons.cli.policy.recordings import shown, when
 from addons.cli.sealed_recordings import keys_for
 from addons.core.model import Json
 from addons.core.start_problems import GatewayProblem
-from addons.store.read_record import note_read
-from addons.store.recorded_flows import StoredFlow
-from addons.store.recording_entry import Entry
-from addons.store.recording_index import IndexUnusable, RecordingIndex
-from addons.store.recording_proof import Standing, compare_with_log
-from addons.store.segment_reader import SegmentDamaged, read_flow
+from addons.store.recordings.entry import Entry
+from addons.store.recordings.flows import StoredFlow
+from addons.store.recordings.index import IndexUnusable, RecordingIndex
+from addons.store.recordings.proof import Standing, compare_with_log
+from addons.store.recordings.segment_reader import SegmentDamaged, read_flow
 from addons.store.state_dir import StateDir
+from addons.store.writing.read_record import note_read
 
 _PROBLEMS_TOLD = 20
 

@@ -84,7 +84,7 @@ def serve(  # noqa: PLR0913 - each is an option of the command
     from addons.core.redact.json_paths import BadJsonPath  # noqa: PLC0415 - as above
     from addons.replaying.ignored import ignored  # noqa: PLC0415 - as above
     from addons.replaying.load_recording import Exchanges  # noqa: PLC0415 - as above
-    from addons.store.recorded_flows import Recordings  # noqa: PLC0415 - as above
+    from addons.store.recordings.flows import Recordings  # noqa: PLC0415 - as above
 
     try:
         left_out = ignored(ignore or [])
@@ -112,7 +112,7 @@ def serve(  # noqa: PLR0913 - each is an option of the command
 
 
 def _put_on_record(state: StateDir | None, files: list[Path] | None, count: int) -> list[str]:
-    from addons.store.read_record import note_read  # noqa: PLC0415 - as above
+    from addons.store.writing.read_record import note_read  # noqa: PLC0415 - as above
 
     if state is None or not state.audit_log.exists():
         return []

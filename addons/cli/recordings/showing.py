@@ -27,12 +27,12 @@ from addons.core.json_layout import laid_out
 from addons.core.model import Json
 from addons.core.quantities import format_size
 from addons.core.start_problems import GatewayProblem
-from addons.store.recorded_bodies import RecordedBody, body_of
-from addons.store.recorded_flows import NOT_A_FLOW, StoredFlow
-from addons.store.recording_entry import Entry
-from addons.store.recording_index import RecordingIndex
-from addons.store.recording_proof import Proof, Standing, compare_with_log
-from addons.store.segment_reader import SegmentDamaged, read_place
+from addons.store.recordings.bodies import RecordedBody, body_of
+from addons.store.recordings.entry import Entry
+from addons.store.recordings.flows import NOT_A_FLOW, StoredFlow
+from addons.store.recordings.index import RecordingIndex
+from addons.store.recordings.proof import Proof, Standing, compare_with_log
+from addons.store.recordings.segment_reader import SegmentDamaged, read_place
 from addons.store.state_dir import StateDir
 
 _MOST_CHARACTERS = 64 * 1024

@@ -19,7 +19,7 @@ from addons.core.redact.mask import MASK_KEY, Masker
 from addons.core.redact.message_findings import Searcher
 from addons.core.redact.scrubber import Scrubber
 from addons.store.config_file import LoadedConfig
-from addons.store.detector_files import load_detectors
+from addons.store.masking.detector_files import load_detectors
 from addons.store.state_dir import StateDir
 
 

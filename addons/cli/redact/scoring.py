@@ -14,7 +14,7 @@ from addons.cli.redact.masking import Chosen, progress, scrubber_for
 from addons.core.model import Json
 from addons.core.redact.scoring import Miss, Score, Share, Tally, redact_case
 from addons.core.start_problems import GatewayProblem
-from addons.store.redaction_corpus import Corpus, CorpusUnreadable
+from addons.store.masking.corpus import Corpus, CorpusUnreadable
 
 
 def score_corpus(directory: Path, chosen: Chosen) -> Score:

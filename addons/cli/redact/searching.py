@@ -21,8 +21,8 @@ from addons.core.model import Json
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.message_findings import Searcher
 from addons.core.start_problems import GatewayProblem
-from addons.store.read_record import note_read
-from addons.store.recorded_flows import (
+from addons.store.recordings.findings import PartFinding, PartUnread, search_flow
+from addons.store.recordings.flows import (
     NOT_A_FLOW,
     Damage,
     NoRecordings,
@@ -30,8 +30,8 @@ from addons.store.recorded_flows import (
     StoredFlow,
     find_recordings,
 )
-from addons.store.recording_findings import PartFinding, PartUnread, search_flow
 from addons.store.state_dir import StateDir
+from addons.store.writing.read_record import note_read
 
 _UNREAD_TOLD = 20
 _INSIDE = "(inside of what is compressed)"

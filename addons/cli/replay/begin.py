@@ -35,7 +35,7 @@ from addons.sandbox import datadog_tls
 from addons.sandbox.lifecycle import SandboxError
 from addons.sidecar.token_sources import TokenError, TokenSource
 from addons.sidecar.tokens import TokenKeeper
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 from addons.store.state_dir import StateDir
 
 _CA_NAME = "ddgate rehearsal CA"  # of a stand-in behind real issuers, which is no sandbox

@@ -14,11 +14,11 @@ from addons.cli.sealed_recordings import keys_for
 from addons.core.start_problems import GatewayProblem
 from addons.replaying.exchange import Exchange, exchange_of
 from addons.replaying.load_recording import Exchanges
-from addons.store.recorded_flows import NOT_A_FLOW, Recordings
-from addons.store.recording_entry import Entry
-from addons.store.recording_index import RecordingIndex
-from addons.store.recording_selection import Selection
-from addons.store.segment_reader import SegmentDamaged
+from addons.store.recordings.entry import Entry
+from addons.store.recordings.flows import NOT_A_FLOW, Recordings
+from addons.store.recordings.index import RecordingIndex
+from addons.store.recordings.segment_reader import SegmentDamaged
+from addons.store.recordings.selection import Selection
 from addons.store.state_dir import StateDir
 
 _MOST_BESIDE = 20  # for one path

@@ -23,7 +23,7 @@ from addons.cli.token_choice import (
     TokenFileOption,
     sandbox_issuer,
 )
-from addons.store.recording_selection import Selection
+from addons.store.recordings.selection import Selection
 
 app = typer.Typer()
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from addons.core.model import Json
 from addons.core.start_problems import GatewayProblem
 from addons.replaying.exchange import Exchange
-from addons.store.audit_log import AuditLog
-from addons.store.audit_reader import last_index, read_after
-from addons.store.audit_record import AuditRecord, CallFacts, RecordKind, RecordRefused, new_id
-from addons.store.log_problems import AuditLogUnusable
-from addons.store.read_record import person
-from addons.store.record_facts import facts_of
+from addons.store.audit.problems import AuditLogUnusable
+from addons.store.audit.record import AuditRecord, CallFacts, RecordKind, RecordRefused, new_id
+from addons.store.audit.record_facts import facts_of
 from addons.store.state_dir import StateDir
+from addons.store.trail.reader import last_index, read_after
+from addons.store.writing.audit_log import AuditLog
+from addons.store.writing.read_record import person
 
 _BUSY_SECONDS = 5.0
 _PAGE = 500

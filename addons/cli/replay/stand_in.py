@@ -24,8 +24,8 @@ from addons.replaying.stand_in_calls import StandInCalls, TooMuchRecorded
 from addons.sandbox.lifecycle import LOOPBACK
 from addons.sandbox.server import Answer, Handler, Request, Server
 from addons.store.config_file import LoadedConfig
-from addons.store.detector_files import load_detectors
-from addons.store.recorded_flows import NoRecordings, find_recordings
+from addons.store.masking.detector_files import load_detectors
+from addons.store.recordings.flows import NoRecordings, find_recordings
 from addons.store.state_dir import StateDir
 
 BODY_DIGEST_KEY = "body-digest"

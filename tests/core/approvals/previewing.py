@@ -9,7 +9,7 @@ from addons.core.approvals.preview import Preview, PreviewOf, make_preview
 from addons.core.catalogue import Catalogue
 from addons.core.model import Json, Operation
 from addons.core.policy.request import Evidence
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 
 JSON_TYPE = "application/json"
 

@@ -11,7 +11,7 @@ from addons.core.policy.suggesting.sightings import Sighting, Sightings
 from addons.core.policy.suggesting.suggest import Proposal, propose
 from addons.core.policy.suggesting.suggested_conditions import Enough
 from addons.core.policy.suggesting.suggested_text import Writer
-from addons.store.policy_files import read_catalogue
+from addons.store.policy.files import read_catalogue
 
 DAY = 86_400.0
 CATALOGUE = read_catalogue()

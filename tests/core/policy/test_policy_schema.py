@@ -17,7 +17,7 @@ from addons.core.policy.forms.schema import DRAFT, policy_schema, schema_text
 from addons.core.policy.policy_set import PolicySet
 from addons.core.yaml_form import validate
 from addons.core.yaml_source import ProblemsError, load
-from addons.store.policy_files import POLICIES, read_catalogue
+from addons.store.policy.files import POLICIES, read_catalogue
 
 CATALOGUE = read_catalogue()
 SCHEMA: Any = policy_schema(CATALOGUE)

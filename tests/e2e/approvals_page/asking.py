@@ -15,9 +15,9 @@ from addons.core.approvals.preview import PreviewOf, make_preview
 from addons.core.approvals.states import State
 from addons.core.model import Json, Operation, Risk
 from addons.core.policy.request import Evidence, Seen
-from addons.store.approval_requests import Ask
-from addons.store.approvals import Approvals
-from addons.store.audit_record import new_id
+from addons.store.approvals.reading import Approvals
+from addons.store.approvals.requests import Ask
+from addons.store.audit.record import new_id
 from addons.store.moment import now
 from tests.e2e.approving import Control, running, settings
 from tests.e2e.gateway_process import Gateway

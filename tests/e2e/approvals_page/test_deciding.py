@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from addons.core.approvals.approval import Approval
 from addons.core.approvals.states import State
-from addons.store.approval_runs import Consume, Lost
+from addons.store.approvals.runs import Consume, Lost
 from addons.store.moment import now
 from tests.e2e.approvals_page.asking import CHANGED, TWO_PEOPLE, ApprovalsPage
 from tests.e2e.approvals_page.browser import People

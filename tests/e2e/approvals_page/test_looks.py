@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from addons.core.approvals.approval import Approval
-from addons.store.approval_runs import Consume, Lost
+from addons.store.approvals.runs import Consume, Lost
 from addons.store.moment import now
 from tests.e2e.approvals_page.asking import DELETE, TWO_PEOPLE, ApprovalsPage, Asking
 from tests.e2e.approvals_page.browser import PHONE, People

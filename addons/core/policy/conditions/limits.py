@@ -1,6 +1,6 @@
 """Limits: how many calls, in how much time, and whose count a call belongs to.
 
-Here is only what a policy says about them; what was counted is kept by `addons.store.limit_counters`.
+Here is only what a policy says about them; what was counted is kept by `addons.store.policy.limit_counters`.
 """
 
 from __future__ import annotations

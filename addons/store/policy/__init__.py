@@ -1,0 +1,1 @@
+"""Policy read, watched and counted, and decided away from the event loop. Imports `targets`."""

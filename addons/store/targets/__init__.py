@@ -1,0 +1,3 @@
+"""The resources that calls are about, read from Datadog with the gateway's own key. Imports `audit` and
+`writing`.
+"""
