@@ -185,9 +185,11 @@ class Scrubber:
         out: list[tuple[bytes, bytes]] = []
         findings: Counter[str] = Counter()
         for name, value in fields:
-            done = self._header(_plain(name.decode("latin-1")), value, extra)
+            shown = self._field_name(name)
+            called = _plain(name.decode("latin-1"))
+            done = self._header(called, value, extra, called if shown is name else "header")
             findings.update(done.findings)
-            out.append((self._field_name(name), done.data))
+            out.append((shown, done.data))
         return out, MappingProxyType({key: count for key, count in findings.items() if count})
 
     def _field_name(self, name: bytes) -> bytes:
@@ -195,13 +197,14 @@ class Scrubber:
         found = self._scanner.scan(name, self._work(name)) if len(name) >= _MIN_SECRET_NAME else []
         return self._written(name, found).translate(_AS_NAME, b"[]") if found else name
 
-    def _header(self, name: str, value: bytes, sensitive: set[str]) -> Scrubbed:
+    def _header(self, name: str, value: bytes, sensitive: set[str], whole_kind: str) -> Scrubbed:
+        """`whole_kind`: what the mask of a value that is masked whole says; no name that is a secret."""
         kind = classify(name)
         if name in _COOKIES and name not in sensitive:
             places = cookies.values(value, is_set=name == "set-cookie")
             found = [Finding(start, end, "header", "cookie", value[start:end]) for start, end in places]
         elif name in _HEADERS or name in sensitive or kind in (NameClass.PASSWORD, NameClass.SECRET):
-            whole = Finding(0, len(value), "header", name[:40], value)
+            whole = Finding(0, len(value), "header", whole_kind[:40], value)
             masked = self._masker.mask_of(whole).encode() if value.strip() else value
             return Scrubbed(masked, {"header": 1} if masked != value else _NOTHING, changed=masked != value)
         else:
