@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import brotli
 import re2
 import zstandard
 
 _CHUNK = 64 * 1024
+_FIRST_PIECE = 256
 _MAX_CODINGS = 3
 # RFC 9659: a decoder of zstd as a content coding need not bear a window over 8 MiB, and so an encoder may
 # not use one. Without the bound a frame header alone could make the decoder allocate 128 MiB.
@@ -94,48 +95,55 @@ def codings(content_encoding: str | None) -> list[str]:
     return known
 
 
-def _inflate(raw: bytes, limit: int, window_bits: int) -> tuple[bytes, bytes]:
-    """One zlib stream: what it holds, and the bytes after its end."""
+def _inflate(raw: bytes, limit: int, window_bits: int, start: int = 0) -> tuple[bytes, int]:
+    """One zlib stream: what it holds, and the place after its end.
+
+    Read in pieces, small ones first: the library copies what of a piece is behind the end, which would cost
+    the square of the size where one short stream follows another.
+    """
     stream = zlib.decompressobj(window_bits)
     parts: list[bytes] = []
     size = 0
-    pending = raw
+    position, step = start, _FIRST_PIECE
     while not stream.eof:
-        part = stream.decompress(pending, _CHUNK)
         pending = stream.unconsumed_tail
+        if not pending:
+            pending = raw[position : position + step]
+            position += len(pending)
+            step = min(2 * step, _CHUNK)
+        part = stream.decompress(pending, _CHUNK)
         size += len(part)
         if size > limit:
             raise BodyTooLarge(limit)
         if not part and not pending and not stream.eof:
             raise UndecodableBody("compressed body is truncated")
         parts.append(part)
-    return b"".join(parts), stream.unused_data
+    return b"".join(parts), position - len(stream.unused_data)
 
 
 def _gunzip(raw: bytes, limit: int) -> bytes:
     parts: list[bytes] = []
-    size = 0
-    rest = raw
+    size = position = 0
     while True:
         try:
-            part, rest = _inflate(rest, limit - size, 31)
+            part, position = _inflate(raw, limit - size, 31, position)
         except zlib.error:
             raise UndecodableBody("body is not gzip") from None
         except BodyTooLarge:
             raise BodyTooLarge(limit) from None
         size += len(part)
         parts.append(part)
-        if not rest:
+        if position == len(raw):
             return b"".join(parts)
 
 
 def _undeflate(raw: bytes, limit: int) -> bytes:
     for window_bits in (15, -15):
         try:
-            data, rest = _inflate(raw, limit, window_bits)
+            data, end = _inflate(raw, limit, window_bits)
         except zlib.error:
             continue
-        if rest:
+        if end < len(raw):
             raise UndecodableBody("bytes after the end of the deflate stream")
         return data
     raise UndecodableBody("body is not deflate")
@@ -177,17 +185,24 @@ def _unzstd(raw: bytes, limit: int) -> bytes:
                 size += len(part)
                 if size > limit:
                     raise BodyTooLarge(limit)
-        parts: list[bytes] = []
-        rest = raw
-        while rest:
-            frame = decoder.decompressobj()
-            parts.append(frame.decompress(rest))
-            if not frame.eof:
-                raise UndecodableBody("compressed body is truncated")
-            rest = frame.unused_data
+        return b"".join(_zstd_parts(raw, decoder))
     except zstandard.ZstdError:
         raise UndecodableBody("body is not zstd") from None
-    return b"".join(parts)
+
+
+def _zstd_parts(raw: bytes, decoder: zstandard.ZstdDecompressor) -> Iterator[bytes]:
+    """Frame by frame, in pieces as `_inflate` reads them."""
+    position = 0
+    while position < len(raw):
+        frame, step = decoder.decompressobj(), _FIRST_PIECE
+        while not frame.eof:
+            piece = raw[position : position + step]
+            if not piece:
+                raise UndecodableBody("compressed body is truncated")
+            position += len(piece)
+            step = min(2 * step, _CHUNK)
+            yield frame.decompress(piece)
+        position -= len(frame.unused_data)
 
 
 def _gzip(data: bytes) -> bytes:

@@ -91,6 +91,16 @@ def _read(path: Path) -> bytes:
     return content
 
 
+def _refuse_pipe(path: Path) -> None:
+    """Of a named pipe that nobody writes to the start would wait for ever; and files are read twice."""
+    try:
+        is_pipe = path.is_fifo()
+    except (OSError, ValueError):
+        return  # told by whoever reads it
+    if is_pipe:
+        raise _UnreadableError("a named pipe, not a file")
+
+
 class _Inspection:
     """Looks at each file that a configuration names, and gathers the problems."""
 
@@ -219,6 +229,7 @@ class _Inspection:
 
     def _content(self, path: yaml_source.Path, name: str, remedy: str) -> bytes | None:
         try:
+            _refuse_pipe(self._loaded.resolve(name))
             return _read(self._loaded.resolve(name))
         except _UnreadableError as error:
             self._add(path, f"{self._loaded.resolve(name)}: {error}", remedy)

@@ -1,10 +1,14 @@
 import gzip
+import random
 import tracemalloc
 import zlib
+from itertools import accumulate
 
 import brotli
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body, encode_body
 
@@ -97,3 +101,28 @@ def test_a_frame_that_asks_for_a_huge_window_is_refused() -> None:
     raw = stream.compress(b"x") + stream.flush()
     with pytest.raises(UndecodableBody):
         decode_body(raw, "zstd", limit=LIMIT)
+
+
+@given(
+    sizes=st.lists(st.sampled_from([0, 1, 300, 70_000]), min_size=1, max_size=6),
+    noise=st.booleans(),
+    coding=st.sampled_from(["gzip", "zstd"]),
+    cut=st.integers(0, 40),
+)
+def test_streams_in_a_row_are_one_body_and_a_cut_one_is_none(
+    sizes: list[int], *, noise: bool, coding: str, cut: int
+) -> None:
+    draw = random.Random(len(sizes))  # noqa: S311 - made-up bodies
+    pieces = [draw.randbytes(size) if noise else b"a" * size for size in sizes]
+    raw = b"".join(encode_body(piece, coding) for piece in pieces)
+    assert decode_body(raw, coding, limit=LIMIT) == b"".join(pieces)
+    ends = {0, *accumulate(len(encode_body(piece, coding)) for piece in pieces)}
+    if len(raw) - cut not in ends:
+        with pytest.raises(UndecodableBody):
+            decode_body(raw[: len(raw) - cut], coding, limit=LIMIT)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_many_empty_streams_in_a_row_cost_no_more_than_their_size(coding: str) -> None:
+    empty = encode_body(b"", coding)
+    assert decode_body(empty * ((4 << 20) // len(empty)), coding, limit=LIMIT) == b""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from enum import Enum
 
+from addons.core.redact.binary_strings import msgpack_strings, payloads, protobuf_strings
 from addons.core.redact.document import Document
 from addons.core.redact.msgpack_reader import read_msgpack, read_msgpack_start
-from addons.core.redact.protobuf_reader import fields_of, is_printable, read_protobuf
+from addons.core.redact.protobuf_reader import is_printable, read_protobuf
 
 
 class Form(Enum):
@@ -31,10 +32,10 @@ def form_of(data: bytes, media: str) -> Form | None:
         return Form.PROTOBUF
     if (media and "octet-stream" not in media) or not data:
         return None
-    if (0x80 <= data[0] <= 0x9F or 0xDC <= data[0] <= 0xDF) and read_msgpack(data) is not None:
+    if (0x80 <= data[0] <= 0x9F or 0xDC <= data[0] <= 0xDF) and _is_msgpack(data):
         return Form.MSGPACK
     begins = min(data[:16]) < 0x09 or data[0] == 0x0A
-    return Form.PROTOBUF if begins and fields_of(data, 0, len(data)) else None
+    return Form.PROTOBUF if begins and payloads(data) is not None else None
 
 
 def read_start(data: bytes, form: Form) -> Document:
@@ -44,5 +45,14 @@ def read_start(data: bytes, form: Form) -> Document:
     return Document(b"") if form is Form.PROTOBUF else read_msgpack_start(data)
 
 
+def strings(data: bytes, form: Form) -> set[bytes] | None:
+    """Give every string of a message, and some that may be one; None where only `read` can tell."""
+    return protobuf_strings(data) if form is Form.PROTOBUF else msgpack_strings(data)
+
+
 def read(data: bytes, form: Form) -> Document | None:
     return read_protobuf(data) if form is Form.PROTOBUF else read_msgpack(data)
+
+
+def _is_msgpack(data: bytes) -> bool:
+    return msgpack_strings(data) is not None or read_msgpack(data) is not None

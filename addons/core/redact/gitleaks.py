@@ -12,13 +12,21 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 import re2
 
 from addons.core.redact.detector import Detector, compiled
 from addons.core.redact.names import entropy
-from addons.core.redact.own_detectors import DetectorInvalid, id_problem, own_detector, pattern_problem
+from addons.core.redact.own_detectors import (
+    FITS_PLAIN_TEXT,
+    DetectorInvalid,
+    fits_plain_text,
+    id_problem,
+    keyword_problem,
+    own_detector,
+    pattern_problem,
+)
 from addons.core.yaml_source import Position, Problem
 
 _HEAD = re.compile(r"^[ \t]*\[\[[ \t]*rules[ \t]*\]\]", re.MULTILINE)
@@ -26,7 +34,13 @@ _RULE_KEYS = frozenset(
     {"id", "description", "regex", "path", "secretGroup", "entropy", "keywords", "tags"}
     | {"allowlist", "allowlists", "skipReport", "required"}
 )
+# The standard library's reader takes the square of how many parts a key has, in time and in memory.
+_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""", re.ASCII)
 _MAX_RULES = 2000
+_MAX_ALLOWED = 2000  # regexes in the allowlists of one rule
+_MAX_BITS = 8
+_SHOWN_NAME = 80
+_ANY_VALUE = (b"a", b"Z", b"5", b"_", b"\0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +79,7 @@ class RuleCheck:
         return not any(one.allows(value) for one in self.allowed)
 
 
-@lru_cache(maxsize=1024)
+@cache  # as many as the configuration has
 def _searched(regex: str) -> re2._Regexp:
     return compiled(regex)
 
@@ -82,15 +96,27 @@ def read_rules(text: str, source: str) -> GitleaksRules:
         DetectorInvalid: with every problem; each names the rule, and its line where that can be told.
 
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DetectorInvalid([Problem(Position(source), f"not TOML: {error}")]) from None
+    document = _parsed(text, source)
     reader = _Reader(source, tuple(text.count("\n", 0, head.end()) + 1 for head in _HEAD.finditer(text)))
     detectors = reader.read(document)
     if reader.problems:
         raise DetectorInvalid(reader.problems)
     return GitleaksRules(tuple(detectors), tuple(reader.notes))
+
+
+def _parsed(text: str, source: str) -> Mapping[str, object]:
+    if (key := _LONG_KEY.search(text)) is not None:
+        line = Position(source, text.count("\n", 0, key.start()) + 1, 1)
+        raise DetectorInvalid([Problem(line, "a key of more than 32 parts", "no rule needs such a key")])
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problem = f"not TOML: {error}"
+    except RecursionError:
+        problem = "nested too deep"
+    except ValueError:  # an integer over Python's limit of digits, a date that is none
+        problem = "a number or date that is out of range"
+    raise DetectorInvalid([Problem(Position(source), problem)])
 
 
 @dataclass(slots=True)
@@ -102,9 +128,8 @@ class _Reader:
 
     def read(self, document: Mapping[str, object]) -> list[Detector]:
         whole = Position(self.source)
-        self._extend(_table(document.get("extend")), whole)
-        tables = _tables(document, "allowlist") + _tables(document, "allowlists")
-        everywhere = [(table, _texts(table.get("targetRules"))) for table in tables]
+        self._extend(document.get("extend", {}), whole)
+        everywhere = self._everywhere(document, whole)
         rules = document.get("rules")
         if not isinstance(rules, list) or not rules or len(rules) > _MAX_RULES:
             self._add(whole, f"no rules, or more than {_MAX_RULES}", "write each under [[rules]]")
@@ -119,7 +144,7 @@ class _Reader:
             if not isinstance(name, str):
                 self._add(where, f"rule {index + 1} has no id", "give it one, of its own")
             elif (problem := id_problem(name)) is not None:
-                self._add(where, f"the rule {name!r}: {problem[0]}", problem[1])
+                self._add(where, f"the rule {name[:_SHOWN_NAME]!r}: {problem[0]}", problem[1])
             elif name in seen:
                 self._add(where, f"the rule {name!r} stands twice", "rename one")
             else:
@@ -128,7 +153,19 @@ class _Reader:
                 detectors += self._rule(name, table, shared, where)
         return detectors
 
-    def _extend(self, table: Mapping[str, object], where: Position) -> None:
+    def _everywhere(
+        self, document: Mapping[str, object], where: Position
+    ) -> list[tuple[Mapping[str, object], tuple[str, ...]]]:
+        """The allowlists of the whole file, each with the rules that it is for (none: all)."""
+        tables = _tables(document, "allowlist") + _tables(document, "allowlists")
+        if any(not _is_texts(table.get("targetRules")) for table in tables):
+            self._add(where, "targetRules of an allowlist is no list of ids", 'targetRules = ["acme"]')
+        return [(table, _texts(table.get("targetRules"))) for table in tables]
+
+    def _extend(self, table: object, where: Position) -> None:
+        if not isinstance(table, dict):
+            self._add(where, "extend is no table", "write it as [extend]")
+            return
         if table.get("path") or table.get("url"):
             remedy = "name that file under redaction.detectors too"
             self._add(where, "extends another file, which is not read", remedy)
@@ -154,10 +191,12 @@ class _Reader:
             return self._refuse(
                 where, name, "secretGroup is no number of a group", "a whole number from 0 up"
             )
-        if not isinstance(bits, int | float) or isinstance(bits, bool):
-            return self._refuse(where, name, "entropy is no number", "bits per character: 3.5")
-        if not isinstance(keywords, list) or not all(isinstance(word, str) and word for word in keywords):
+        if not isinstance(bits, int | float) or isinstance(bits, bool) or not 0 <= bits < _MAX_BITS:
+            return self._refuse(where, name, "entropy is no number from 0 to 8", "bits per character: 3.5")
+        if not isinstance(keywords, list) or not all(isinstance(word, str) for word in keywords):
             return self._refuse(where, name, "keywords is no list of words", 'keywords = ["acme_"]')
+        for problem in filter(None, map(keyword_problem, keywords)):
+            return self._refuse(where, name, f"a keyword: {problem[0]}", problem[1])
         wrong = pattern_problem(regex, group)
         if wrong is not None:
             return self._refuse(where, name, f"{wrong[0]}: {wrong[1]}", wrong[2])
@@ -166,43 +205,41 @@ class _Reader:
         lists = [*_tables(table, "allowlist"), *_tables(table, "allowlists"), *shared]
         allowed = [one for each in lists for one in self._allowed(each, name, where, whole=whole)]
         check = RuleCheck(float(bits), tuple(allowed))
-        return [own_detector(name, regex, group=group, kind=None, keywords=keywords, check=check)]
+        made = own_detector(name, regex, group=group, kind=None, keywords=keywords, check=check)
+        if fits_plain_text(made):
+            return self._refuse(where, name, FITS_PLAIN_TEXT, "narrow it, or add keywords or entropy")
+        return [made]
 
     def _tell_of_rest(self, name: str, table: Mapping[str, object], where: Position) -> None:
         if table.get("path"):
             self._note(where, f"the rule {name!r} is for some files alone; here it looks everywhere")
         if table.get("required"):
             self._note(where, f"the rule {name!r} requires others nearby; here it stands alone")
-        unknown = sorted(table.keys() - _RULE_KEYS)
+        unknown = [repr(key[:_SHOWN_NAME]) for key in sorted(table.keys() - _RULE_KEYS)]
         if unknown:
-            self._note(where, f"the rule {name!r}: nothing is known of {', '.join(unknown)}")
+            self._note(where, f"the rule {name!r}: nothing is known of {', '.join(unknown[:8])}")
 
     def _allowed(
         self, table: Mapping[str, object], name: str, where: Position, *, whole: bool
     ) -> Iterable[Allowed]:
         """`whole`: the secret of the rule is all that its pattern fits."""
-        both = str(table.get("condition", "OR")).upper() in {"AND", "&&"}
+        condition = str(table.get("condition", "OR")).upper()
+        both = condition in {"AND", "&&"}
+        problem = _allowlist_problem(table, condition)
+        if problem is not None:
+            self._refuse(where, name, f"an allowlist: {problem[0]}", problem[1])
+            return
         if both and (table.get("paths") or table.get("commits")):
             return  # no file, no commit: never allowed
         regexes, stopwords = _texts(table.get("regexes")), _texts(table.get("stopwords"))
         target = table.get("regexTarget") or "secret"
         if regexes and target != "secret" and not (whole and target == "match"):
-            note = f"the rule {name!r}: an allowlist for {target!r} needs what stands around a secret"
+            said = repr(target)[:_SHOWN_NAME]
+            note = f"the rule {name!r}: an allowlist for {said} needs what stands around a secret"
             self._note(where, f"{note}, and is not honoured: more is masked")
             if both:
                 return
             regexes = ()
-        for regex in regexes:
-            if not regex.isascii():
-                self._refuse(
-                    where, name, "an allowlist with characters beyond ASCII", "write their bytes: \\x.."
-                )
-                return
-            try:
-                compiled(regex)
-            except re2.error:
-                self._refuse(where, name, "an allowlist has a regex that is not RE2 syntax", "mend it")
-                return
         if regexes or stopwords:
             words = tuple(word.lower().encode() for word in stopwords)
             yield Allowed(regexes, words, both=both and bool(regexes) and bool(words))
@@ -216,6 +253,30 @@ class _Reader:
 
     def _note(self, where: Position, message: str) -> None:
         self.notes.append(f"{where}: {message}")
+
+
+def _allowlist_problem(table: Mapping[str, object], condition: str) -> tuple[str, str] | None:
+    """What is wrong with an allowlist, and what to do: whatever would have less masked than was meant."""
+    if condition not in {"OR", "||", "AND", "&&"}:
+        return "condition is none", "OR or AND"
+    for key in ("regexes", "stopwords"):
+        if not _is_texts(table.get(key)):
+            return f"{key} is no list of texts", f'{key} = ["…"]'
+    if not all(_texts(table.get("stopwords")) or ("-",)):
+        return "an empty stop word, which allows everything", "leave it out"
+    regexes = _texts(table.get("regexes"))
+    if len(regexes) > _MAX_ALLOWED:
+        return f"over {_MAX_ALLOWED} regexes", "join some with |"
+    for regex in regexes:
+        if not regex.isascii():
+            return "characters beyond ASCII", "write their bytes: \\x.."
+        try:
+            allowed = _searched(regex)
+        except re2.error:
+            return "a regex that is not RE2 syntax", "mend it"
+        if all(allowed.search(value) is not None for value in _ANY_VALUE):
+            return "a regex that allows everything", "narrow it, or leave the rule out"
+    return None
 
 
 def _group(regex: str, group: int) -> tuple[int, bool]:
@@ -236,6 +297,11 @@ def _tables(table: Mapping[str, object], key: str) -> list[Mapping[str, object]]
     value = table.get(key)
     found = value if isinstance(value, list) else [value]
     return [each for each in found if isinstance(each, dict)]
+
+
+def _is_texts(value: object) -> bool:
+    """Whether it is a list of texts, or is not there."""
+    return value is None or (isinstance(value, list) and all(isinstance(each, str) for each in value))
 
 
 def _texts(value: object) -> tuple[str, ...]:

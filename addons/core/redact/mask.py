@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import re2
@@ -44,6 +46,14 @@ _ENCODED = re2.compile(
 )
 
 
+@lru_cache(maxsize=1024)
+def fitting(kind: str) -> str:
+    """A kind as `MASK` has it: one may be the name of a header, in which other characters are allowed (RFC
+    9110, section 5.6.2), and whatever is in a recording.
+    """
+    return re.sub(r"[^a-z0-9-]", "-", kind.lower())[:40] or "unnamed"
+
+
 class Masker:
     """Makes masks under the installation's own key, so that one secret has one mask in many places and
     nobody without the key can test a guess.
@@ -65,7 +75,7 @@ class Masker:
             return data.decode("ascii")
         if kind == CARD and self._card_last_four:
             kind = f"{CARD}-{''.join(chr(code) for code in data if 48 <= code <= 57)[-4:]}"  # noqa: PLR2004 - digits
-        return f"[REDACTED:{kind}:{hmac.digest(self._key, data, 'sha256').hex()[:8]}]"
+        return f"[REDACTED:{fitting(kind)}:{hmac.digest(self._key, data, 'sha256').hex()[:8]}]"
 
     def mask_of(self, finding: Finding) -> str:
         """Make the mask of what was found."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, repeat
 
 from addons.core.redact.findings import Finding
-from addons.core.redact.mask import MASK, Masker
+from addons.core.redact.mask import MASK, Masker, fitting
 from addons.core.redact.places import Place, json_places, parameter_places
 from addons.core.redact.scan import Scanner
 from addons.core.redact.scrubber import Scrubbed, Scrubber
@@ -98,7 +98,7 @@ class _NumberingMasker(Masker):
         mask = self._masker.mask_of(finding)
         if MASK.fullmatch(finding.secret):
             return mask
-        numbered = f"[REDACTED:{finding.kind}:{self._next:08x}]"
+        numbered = f"[REDACTED:{fitting(finding.kind)}:{self._next:08x}]"
         self._next = (self._next + 1) % _MAX_NUMBER
         secret = finding.secret
         beginning = secret[: min(_MAX_SHOWN, len(secret) // _SHOWN_SHARE)].decode("utf-8", "replace")

@@ -22,7 +22,11 @@ _KIND = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
 _RESERVED = frozenset(("secrets", "pii"))
 _MAX_PATTERN = 4096
 _MAX_DETECTORS = 1000
+_MAX_GROUPS = 50  # RE2 takes its time for each, at every byte
+_MAX_KEYWORDS = 2000
+_MAX_KEYWORD = 256
 _TELLING = 3  # letters; a shorter keyword would have nearly every body read
+_PLAIN = b'{"status": "ok", "count": 3, "items": [{"name": "a b", "on": true}]}\n'
 
 
 class DetectorInvalid(ValueError):  # noqa: N818 - named after what is wrong, as the other refusals are
@@ -64,12 +68,30 @@ def _kind(text: str) -> str:
     return text
 
 
+def keyword_problem(word: str) -> tuple[str, str] | None:
+    """What is wrong with a keyword, and what to do; None where nothing is."""
+    if not word.isascii():  # in JSON it may stand as \\u…, and its case is not folded
+        return "characters beyond ASCII", "take a part of the word that has none, or leave the keywords out"
+    if not 0 < len(word) <= _MAX_KEYWORD:
+        return f"empty, or longer than {_MAX_KEYWORD} characters", "take a part of the word"
+    return None
+
+
+def _keyword(text: str) -> str:
+    if (problem := keyword_problem(text)) is not None:
+        raise complaint(*problem)
+    return text
+
+
 class _Entry(Section):
     id: Annotated[str, AfterValidator(_id)]
     kind: Annotated[str, AfterValidator(_kind)] | None = None
     pattern: str
     group: Annotated[int, Field(ge=0)] = 0
-    keywords: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    keywords: Annotated[
+        tuple[Annotated[str, Field(min_length=1), AfterValidator(_keyword)], ...],
+        Field(max_length=_MAX_KEYWORDS),
+    ] = ()
     entropy: Annotated[float, Field(ge=0, le=8)] = 0.0
     pii: bool = False
     examples: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -131,6 +153,9 @@ def _detector(entry: _Entry, read: Source, path: Path, problems: list[Problem]) 
         examples=entry.examples,
         counterexamples=entry.counterexamples,
     )
+    if fits_plain_text(made):
+        where = read.at((*path, "pattern"))
+        problems.append(Problem(where, FITS_PLAIN_TEXT, "narrow it, or add keywords or entropy"))
     problems += _tried(made, read, path)
     return [made]
 
@@ -184,9 +209,19 @@ def pattern_problem(pattern: str, group: int) -> tuple[str, str, str] | None:
         return "pattern", f"not RE2 syntax: {why}", "RE2 has no look-around and no back-references"
     if made.search(b"") is not None:
         return "pattern", "fits the empty text", "demand at least one character"
+    if made.groups > _MAX_GROUPS:
+        return "pattern", f"over {_MAX_GROUPS} groups", "write (?:…) for those that hold no secret"
     if group > made.groups:
         return "group", f"the pattern has {made.groups} groups, not {group}", "0 is all that the pattern fits"
     return None
+
+
+FITS_PLAIN_TEXT = "finds something in nearly every message"
+
+
+def fits_plain_text(detector: Detector) -> bool:
+    """Whether it finds something where nothing is, so that no message would be left of use."""
+    return bool(finds(detector, _PLAIN))
 
 
 def _tried(detector: Detector, read: Source, path: Path) -> Iterable[Problem]:

@@ -7,6 +7,7 @@ part of a multipart body. Archives of other kinds are not opened: what may be in
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body, encode_body
@@ -22,6 +23,8 @@ _ZLIB = frozenset(
     if (size << 12 | 8 << 8 | flags) % 31 == 0 and not flags & 0x20
 )
 _ARCHIVES = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
+BEGINNINGS = _ZLIB | {start[:2] for start in (b"\x1f\x8b", ZSTD, *_ARCHIVES)}
+"""The first two bytes of what may be compressed with nothing in front."""
 _BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 
 
@@ -57,6 +60,19 @@ def unpack(data: bytes, limit: int) -> Packed | None:
 
 def may_be(data: bytes) -> bool:
     return bool(_coding(data)[0]) or _is_archive(data)
+
+
+def any_may_be(texts: Iterable[bytes]) -> bool:
+    """Whether `may_be` holds for any of many texts."""
+    beginnings: dict[bytes, list[bytes]] = {}
+    for text in texts:
+        beginnings.setdefault(text[:2], []).append(text)
+    return any(
+        may_be(text)
+        for beginning, those in beginnings.items()
+        for text in those
+        if beginning in BEGINNINGS or ZSTD in text
+    )
 
 
 def _is_archive(data: bytes) -> bool:

@@ -111,16 +111,16 @@ def fields_of(data: bytes, start: int, end: int) -> list[_Field] | None:
     position = start
     try:
         while position < end:
-            tag, head = _varint(data, position, end)
+            tag, head = varint(data, position, end)
             wire = tag & 7
             begin = head
             if not tag >> 3:
                 return None
             if wire == _WIRE_LEN:
-                size, begin = _varint(data, head, end)
+                size, begin = varint(data, head, end)
                 position = take(data, begin, size, end)
             elif wire == _WIRE_VARINT:
-                _, position = _varint(data, head, end)
+                _, position = varint(data, head, end)
             elif wire in (_WIRE_I64, _WIRE_I32):
                 position = take(data, head, 8 if wire == _WIRE_I64 else 4, end)
             else:
@@ -131,7 +131,7 @@ def fields_of(data: bytes, start: int, end: int) -> list[_Field] | None:
     return fields
 
 
-def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
+def varint(data: bytes, position: int, end: int) -> tuple[int, int]:
     value = 0
     for index in range(min(_MAX_VARINT, end - position)):
         byte = data[position + index]

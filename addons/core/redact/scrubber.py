@@ -23,7 +23,7 @@ from addons.core.redact import (
     structure,
     text_reading,
 )
-from addons.core.redact.announced import STEM
+from addons.core.redact.announced import STEM, announces_nothing
 from addons.core.redact.document import Document, Length, Piece
 from addons.core.redact.findings import MAX_FINDINGS, Finding, TooComplex, Work, settle
 from addons.core.redact.gate import EVERYWHERE, Hits
@@ -39,7 +39,8 @@ _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
 _COST_OF_SEARCH = 200  # in bytes read: for one secret in one more part of a message
 _MAX_PACKED = 3  # bodies inside one another: a compressed file in a part of a multipart body is the second
-_NAME_LINE = re2.compile(STEM.encode() + rb"\n|(?i:\nlast_?4\n)", options=_LATIN1)
+_NAME_LINE = re2.compile(STEM.encode() + rb"\n", options=_LATIN1)
+_LAST_FOUR_LINE = re2.compile(rb"(?i)\nlast_?4\n", options=_LATIN1)
 _HEADERS = frozenset(
     (
         "authorization",
@@ -186,9 +187,11 @@ class Scrubber:
         out: list[tuple[bytes, bytes]] = []
         findings: Counter[str] = Counter()
         for name, value in fields:
-            done = self._header(_plain(name.decode("latin-1")), value, extra)
+            shown = self._field_name(name)
+            called = _plain(name.decode("latin-1"))
+            done = self._header(called, value, extra, called if shown is name else "header")
             findings.update(done.findings)
-            out.append((self._field_name(name), done.data))
+            out.append((shown, done.data))
         return out, MappingProxyType({key: count for key, count in findings.items() if count})
 
     def _field_name(self, name: bytes) -> bytes:
@@ -196,13 +199,14 @@ class Scrubber:
         found = self._scanner.scan(name, self._work(name)) if len(name) >= _MIN_SECRET_NAME else []
         return self._written(name, found).translate(_AS_NAME, b"[]") if found else name
 
-    def _header(self, name: str, value: bytes, sensitive: set[str]) -> Scrubbed:
+    def _header(self, name: str, value: bytes, sensitive: set[str], whole_kind: str) -> Scrubbed:
+        """`whole_kind`: what the mask of a value that is masked whole says; no name that is a secret."""
         kind = classify(name)
         if name in _COOKIES and name not in sensitive:
             places = cookies.values(value, is_set=name == "set-cookie")
             found = [Finding(start, end, "header", "cookie", value[start:end]) for start, end in places]
         elif name in _HEADERS or name in sensitive or kind in (NameClass.PASSWORD, NameClass.SECRET):
-            whole = Finding(0, len(value), "header", name[:40], value)
+            whole = Finding(0, len(value), "header", whole_kind[:40], value)
             masked = self._masker.mask_of(whole).encode() if value.strip() else value
             return Scrubbed(masked, {"header": 1} if masked != value else _NOTHING, changed=masked != value)
         else:
@@ -274,6 +278,9 @@ class Scrubber:
 
     def _binary(self, data: bytes, work: Work, depth: int, form: binary.Form) -> Scrubbed:
         """What is broken, or goes on as something else, is read as far as that goes, and then as text."""
+        texts = binary.strings(data, form)
+        if texts is not None and not self._may_hold(texts):
+            return _clean(data)
         document = binary.read(data, form)
         if document is not None:
             return self._document(document, work, depth)
@@ -290,8 +297,6 @@ class Scrubber:
         """String by string, and by what names them."""
         data = document.data
         work.spend(len(data))
-        if not self._may_hold(document):
-            return _clean(data)
         findings: Counter[str] = Counter()
         texts: dict[int, bytes] = {}
         found = structure.find(self._scanner, data, document.tree, EVERYWHERE, work, MAX_LAYERS - 1)
@@ -332,15 +337,13 @@ class Scrubber:
             return None
         return self._binary(text, work, depth - 1, binary.Form.MSGPACK)
 
-    def _may_hold(self, document: Document) -> bool:
+    def _may_hold(self, texts: Collection[bytes]) -> bool:
         """Whether a string, or one that names another, needs to be looked at: asked once, of all of them."""
-        texts = {document.data[piece.start : piece.end] for piece in document.pieces if piece.is_text}
         lines = b"\n".join([b"", *texts, b""])
         return (
             bool(self._scanner.gate.hits(lines))
-            or (self._scanner.by_name and _NAME_LINE.search(lines) is not None)
-            or any(packed.may_be(text) for text in texts)
-            or any(_may_nest(document.data, piece) for piece in document.pieces)
+            or (self._scanner.by_name and _announces(lines))
+            or packed.any_may_be(texts)
         )
 
     def _strings(self, data: bytes, document: Document, found: list[Finding]) -> dict[int, bytes]:
@@ -409,9 +412,15 @@ def _bound(findings: int) -> None:
         raise TooComplex("the message has too many secrets to mask each")
 
 
-def _may_nest(data: bytes, piece: Piece) -> bool:
-    """Whether bytes begin as a map or a list of MessagePack does."""
-    return piece.form is Length.BIN and piece.start < piece.end and 0x80 <= data[piece.start] <= 0xDF  # noqa: PLR2004 - its codes
+def _announces(lines: bytes) -> bool:
+    """Whether any of `lines` may be the name of a secret."""
+    if _LAST_FOUR_LINE.search(lines) is not None:
+        return True
+    for match in _NAME_LINE.finditer(lines):
+        name = lines[lines.rfind(b"\n", 0, match.start() + 1) + 1 : match.end() - 1]
+        if not announces_nothing(name):
+            return True
+    return False
 
 
 def _plain(name: str) -> str:

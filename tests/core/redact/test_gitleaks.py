@@ -84,15 +84,18 @@ def test_a_rule_means_what_it_means_to_gitleaks(text: str, value: str, found: st
     ("text", "note"),
     [
         ("path = 'x'", "g.toml:2:1: the rule 'acme' looks at names of files alone, and is left out"),
-        ("regex = 'k'\nskipReport = true", "has skipReport, and is left out"),
-        ("regex = 'k'\npath = 'x'", "is for some files alone; here it looks everywhere"),
-        ("regex = 'k'\nentrophy = 3", "nothing is known of entrophy"),
+        ("regex = 'kk'\nskipReport = true", "has skipReport, and is left out"),
+        ("regex = 'kk'\npath = 'x'", "is for some files alone; here it looks everywhere"),
+        ("regex = 'kk'\nentrophy = 3", "nothing is known of 'entrophy'"),
         (
-            "regex = 'k(.)'\n[[rules.allowlists]]\nregexTarget = 'line'\nregexes = ['x']",
+            "regex = 'kk(.)'\n[[rules.allowlists]]\nregexTarget = 'line'\nregexes = ['x']",
             "is not honoured: more is masked",
         ),
-        ("regex = 'k'\n[[rules.required]]\nid = 'b'", "requires others nearby; here it stands alone"),
-        ("regex = 'k'\n[extend]\nuseDefault = true", "g.toml: useDefault: gitleaks' own rules are not there"),
+        ("regex = 'kk'\n[[rules.required]]\nid = 'b'", "requires others nearby; here it stands alone"),
+        (
+            "regex = 'kk'\n[extend]\nuseDefault = true",
+            "g.toml: useDefault: gitleaks' own rules are not there",
+        ),
     ],
 )
 def test_what_is_not_honoured_is_told(text: str, note: str) -> None:
@@ -104,24 +107,24 @@ def test_what_is_not_honoured_is_told(text: str, note: str) -> None:
     [
         ("[[rules]", "g.toml: not TOML: "),
         ("title = 'x'", "g.toml: no rules"),
-        ("[[rules]]\nregex = 'a'", "g.toml:1:1: rule 1 has no id"),
-        ("[[rules]]\nid = 'pii'\nregex = 'a'", "the rule 'pii': 'pii' stands for all"),
+        ("[[rules]]\nregex = 'aa'", "g.toml:1:1: rule 1 has no id"),
+        ("[[rules]]\nid = 'pii'\nregex = 'aa'", "the rule 'pii': 'pii' stands for all"),
         ("[[rules]]\nid = 'a'", "g.toml:1:1: the rule 'a': regex is no text"),
         ("[[rules]]\nid = 'a'\nregex = 'a('", "the rule 'a': pattern: not RE2 syntax"),
         ("[[rules]]\nid = 'a'\nregex = 'a*'", "the rule 'a': pattern: fits the empty text"),
         (
-            "[[rules]]\nid = 'a'\nregex = 'a'\nsecretGroup = 2",
+            "[[rules]]\nid = 'a'\nregex = 'aa'\nsecretGroup = 2",
             "the rule 'a': group: the pattern has 0 groups",
         ),
-        ("[[rules]]\nid = 'a'\nregex = 'a'\nentropy = 'x'", "the rule 'a': entropy is no number"),
-        ("[[rules]]\nid = 'a'\nregex = 'a'\nkeywords = 'x'", "the rule 'a': keywords is no list"),
-        ("[[rules]]\nid = 'a'\nregex = 'a'\n[rules.allowlist]\nregexes = ['(']", "an allowlist has a regex"),
+        ("[[rules]]\nid = 'a'\nregex = 'aa'\nentropy = 'x'", "the rule 'a': entropy is no number"),
+        ("[[rules]]\nid = 'a'\nregex = 'aa'\nkeywords = 'x'", "the rule 'a': keywords is no list"),
+        ("[[rules]]\nid = 'a'\nregex = 'aa'\n[rules.allowlist]\nregexes = ['(']", "an allowlist: a regex"),
         (
-            "[[rules]]\nid = 'a'\nregex = 'a'\n\n[[rules]]\nid = 'a'\nregex = 'b'",
+            "[[rules]]\nid = 'a'\nregex = 'aa'\n\n[[rules]]\nid = 'a'\nregex = 'b'",
             "g.toml:5:1: the rule 'a' stands twice",
         ),
         (
-            "[extend]\npath = 'b.toml'\n[[rules]]\nid = 'a'\nregex = 'a'",
+            "[extend]\npath = 'b.toml'\n[[rules]]\nid = 'a'\nregex = 'aa'",
             "extends another file, which is not read",
         ),
     ],
@@ -130,6 +133,70 @@ def test_what_would_mask_less_than_it_says_is_refused(text: str, problem: str) -
     with pytest.raises(DetectorInvalid) as refused:
         read_gitleaks(text, "g.toml")
     assert problem in str(refused.value)
+
+
+ONE = "[[rules]]\nid = 'a'\nregex = 'aa[0-9]+'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a=" + "[" * 100_000, "g.toml: nested too deep"),
+        ("a=" + "{a=" * 5000, "g.toml: nested too deep"),
+        ("x = 1\n" + ".".join("a" * 20_000) + " = 1", "g.toml:2:1: a key of more than 32 parts"),
+        ("['" + "'.'".join("a" * 20_000) + "']", "a key of more than 32 parts"),
+        (ONE + "secretGroup = " + "9" * 5000, "g.toml: a number or date that is out of range"),
+        (ONE + "entropy = " + "9" * 4000, "entropy is no number from 0 to 8"),
+        (ONE + "entropy = inf", "entropy is no number from 0 to 8"),
+        (ONE + "entropy = nan", "entropy is no number from 0 to 8"),
+        ("[[rules]]\nid = 'a'\nregex = '.'", "the rule 'a': finds something in nearly every message"),
+        (
+            "[[rules]]\nid = 'a'\nregex = '" + "(" * 99 + "aa" + ")" * 99 + "'",
+            "the rule 'a': pattern: over 50 groups",
+        ),
+        (ONE + "keywords = ['Schlüssel']", "the rule 'a': a keyword: characters beyond ASCII"),
+        (ONE + "keywords = ['']", "the rule 'a': a keyword: empty"),
+        (ONE + "[[rules.allowlists]]\nregexes = ['']", "a regex that allows everything"),
+        (ONE + "[[rules.allowlists]]\nregexes = ['.+']", "a regex that allows everything"),
+        (ONE + "[[rules.allowlists]]\nstopwords = ['']", "an empty stop word, which allows everything"),
+        (ONE + "[allowlist]\nstopwords = 'aa'", "the rule 'a': an allowlist: stopwords is no list"),
+        (
+            ONE + "[[rules.allowlists]]\ncondition = 'AND'\nregexes = [1]\nstopwords = ['1']",
+            "regexes is no list of texts",
+        ),
+        (ONE + "[[rules.allowlists]]\ncondition = 'XOR'\nstopwords = ['1']", "condition is none"),
+        (
+            ONE + f"[[rules.allowlists]]\nregexes = {[str(each) for each in range(3000)]}",
+            "an allowlist: over 2000 regexes",
+        ),
+        (
+            ONE + "[[allowlists]]\ntargetRules = 'b'\nregexes = ['1']",
+            "targetRules of an allowlist is no list",
+        ),
+        ("extend = 'b.toml'\n" + ONE, "g.toml: extend is no table"),
+    ],
+    ids=lambda text: text[:24],
+)
+def test_a_hostile_file_is_refused_at_once(text: str, problem: str) -> None:
+    with pytest.raises(DetectorInvalid) as refused:
+        read_gitleaks(text, "g.toml")
+    assert problem in str(refused.value)
+
+
+def test_what_is_told_of_a_file_has_no_control_characters_and_is_short() -> None:
+    strange = "\\u001b[31m" + "x" * 10_000
+    with pytest.raises(DetectorInvalid) as refused:
+        read_gitleaks(f'[[rules]]\nid = "{strange}"\nregex = "aa"', "g.toml")
+    notes = read_rules(f'{ONE}"{strange}" = 1', "g.toml").notes
+    assert notes
+    for told in (str(refused.value), *notes):
+        assert told.isprintable()
+        assert len(told) < 300
+
+
+def test_an_allowlist_of_what_is_empty_does_not_allow_everything() -> None:
+    text = "regex = 'k-[a-z0-9]{8}'\n[[rules.allowlists]]\nregexes = ['^$', '^[0-9]+$']"
+    assert finds(one(text), b"see k-a1b2c3d4 there") == [b"k-a1b2c3d4"]
 
 
 def test_an_id_becomes_a_kind_that_fits_into_a_mask() -> None:

@@ -3,7 +3,11 @@ from urllib.parse import quote
 
 import pytest
 
+from addons.core.redact.mask import MASK as MASK_FORM
 from addons.core.redact.mask import Masker, contains_mask
+from addons.core.redact.message_findings import Searcher
+from addons.core.redact.scrubber import Scrubber
+from addons.core.redact.vendors import hex_
 
 MASKER = Masker(b"installation key")
 MASK = MASKER.mask("password", "Hunter2")
@@ -18,6 +22,26 @@ def test_one_secret_has_one_mask_and_keys_differ() -> None:
 
 def test_a_mask_is_never_masked_again() -> None:
     assert MASKER.mask("token", MASK) == MASK
+
+
+@pytest.mark.parametrize(
+    "name", [b"X.Api.Key", b"x~password", b"pass\x1bword", b"\xfcpassword", b"x" * 45 + b"-token"]
+)
+def test_the_mask_of_a_header_is_one_whatever_the_name(name: bytes) -> None:
+    scrubber = Scrubber(MASKER)
+    masked, _ = scrubber.scrub_headers([(name, b"Tr0ub4dor-Zebra9")])
+    assert MASK_FORM.fullmatch(masked[0][1])
+    assert contains_mask(masked[0][1])
+    assert scrubber.scrub_headers(masked) == (masked, {})
+    (spot,) = Searcher(MASKER).header(name, b"Tr0ub4dor-Zebra9").spots
+    assert spot.mark.mask.encode() == masked[0][1]
+
+
+def test_the_mask_of_a_header_does_not_tell_a_secret_in_its_name() -> None:
+    secret = "ghp_" + hex_(36)
+    ((name, value),), _ = Scrubber(MASKER).scrub_headers([(f"{secret}-token".encode(), b"Tr0ub4dor-Zebra9")])
+    assert value.startswith(b"[REDACTED:header:")
+    assert secret[4:] not in f"{name!r} {value!r}"
 
 
 def test_an_empty_key_is_refused() -> None:

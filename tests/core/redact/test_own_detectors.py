@@ -111,6 +111,16 @@ def test_own_detectors_can_travel_to_another_process() -> None:
             "this counterexample is found",
         ),
         ("id: a\n    pattern: a\n    examples: [a]\n    keyword: [a]", "did you mean 'keywords'?"),
+        (
+            "id: a\n    pattern: a\n    keywords: [Schlüssel]\n    examples: [a]",
+            "detectors[0].keywords[0]: characters beyond ASCII",
+        ),
+        ("id: a\n    pattern: '[a-z]+'\n    examples: [a]", "finds something in nearly every message"),
+        (f"id: a\n    pattern: '{'(' * 60}ab{')' * 60}'\n    examples: [ab]", "o.yaml:4:14: over 50 groups"),
+        (
+            "id: a\n    pattern: '((a{1000}){1000})'\n    examples: [a]",
+            "o.yaml:4:14: not RE2 syntax: invalid repetition size",
+        ),
         ("id: a\n    pattern: a\n    kind: A B\n    examples: [a]", "does not fit into a mask"),
         (
             "id: a\n    pattern: a\n    examples: [a]\n  - id: a\n    pattern: b\n    examples: [b]",

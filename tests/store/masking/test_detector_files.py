@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,22 @@ def test_a_name_in_two_files_is_a_problem_of_the_configuration(tmp_path: Path) -
 def test_a_file_that_is_missing_is_told_with_the_rest(tmp_path: Path) -> None:
     with pytest.raises(ProblemsError, match=r"none\.yaml: no such file \(paths are relative"):
         read_config(write(tmp_path, "none.yaml"), {})
+
+
+@pytest.mark.parametrize("name", ["pipe.yaml", "folder.toml", "large.yaml", "bytes.toml", "loop.yaml"])
+def test_what_is_no_file_of_text_is_refused_without_waiting(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "folder.toml").mkdir()
+    with (tmp_path / "large.yaml").open("wb") as large:
+        large.truncate(100 << 20)
+    (tmp_path / "bytes.toml").write_bytes(b"title = '\xff'")
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    path = write(tmp_path, name)
+    with pytest.raises(ProblemsError) as refused:
+        load_detectors(read_config(path, {}))
+    (problem,) = str(refused.value).splitlines()
+    assert problem.startswith(f"{path}:1:")
+    assert f"{tmp_path / name}: " in problem
 
 
 @pytest.mark.parametrize(
