@@ -17,7 +17,7 @@ _SOURCE = "k7Qz2Xw9Bv4Nc1Ms8Lf5Jd3Hg6Tr0Py"
 BOUNDARY = (
     r"(?:^|[^A-Za-z0-9_])"  # a boundary in front, for prefixes that are short enough to occur inside words
 )
-GATE_FRONT = r"(?:^|[^A-Za-z0-9_]|\\[nrt]|\\u00[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2})"
+GATE_FRONT = r"(?:^|[^A-Za-z0-9_]|\\[nrt]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2})"
 """The same in a gate, which sees text whose escapes are not undone. Without it a count of characters could
 begin anywhere, and the automaton of all gates would have a state for each set of places where it did."""
 _SHORT_PREFIX = 4
