@@ -34,7 +34,7 @@ STEM = f"(?i:{_COMMON}|{_RARE}){_ENDING}"
 NAME = (
     STEM
     + r"(?:(?:\\*[\"'`\])]|&quot;|&#34;|&#39;|%22|%27|%5D|%5d|\\+u002[27]){0,4}"
-    + r"\s{0,3}(?:[:=]|->|%(?:25)*3[adAD]|\\+u003[adAD]|&gt;|>[^<])"
+    + r"\s{0,24}(?:[:=]|->|%(?:25)*3[adAD]|\\+u003[adAD]|&gt;|>[^<])"
     + r"|\\*\"[^:]| (?:is|was|ist|lautet|es|est) )"
 )
 """A name before what it announces, or between quotes: most of the gate's work, to be judged by `is_idle`."""

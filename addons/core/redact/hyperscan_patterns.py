@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-GATE_FRONT = r"(?:^|[^A-Za-z0-9_]|\\[nrt]|\\u00[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2})"
+GATE_FRONT = r"(?:^|[^A-Za-z0-9_]|\\[nrt]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2})"
 """A boundary before a form in text whose escapes are not undone. Without it a count of characters could begin
 anywhere, and RE2's automaton would have a state for each set of places where it did. Hyperscan, which begins
 at the form's fixed piece, is a fifth quicker without."""

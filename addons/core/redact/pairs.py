@@ -25,7 +25,7 @@ _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
 
 _CLOSE = r"(?:\\*[\"'`\])]){0,4}"
-_OPERATOR = r"\s{0,3}(?:=>|->|:=|===?|=|:)"
+_OPERATOR = r"\s{0,24}(?:=>|->|:=|===?|=|:)"
 
 
 def _compile(pattern: str) -> re2._Regexp:
@@ -277,7 +277,7 @@ def _judge(text: bytes, name: bytes, start: int, end: int, *, near: bool) -> Ite
     kind = classify(name.decode("latin-1"))
     if name.endswith((b"s", b"S")) and not near and kind is NameClass.SECRET:
         kind = NameClass.WEAK
-    if kind is NameClass.PASSWORD and stripped.isdigit() and len(stripped) < 4 and not near:  # noqa: PLR2004
+    if kind is NameClass.PASSWORD and stripped.isdigit() and len(stripped) < 3:  # noqa: PLR2004
         return  # `tests pass = 14`
     if kind is NameClass.PASSWORD and stripped[:1] == b"/" and name.lower() in _DIRECTORIES:
         return

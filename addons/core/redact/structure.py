@@ -51,6 +51,7 @@ _SCHEME = re2.compile(
 _ID_NAME = re2.compile(
     rb"(?i)(?:^|[_.\-a-z])(?:id|ids|offset|timestamp|ts|duration|count|time|nonce|seq|sequence|number|version|parent|hash|sha)$"
 )
+_CARD = re2.compile(rb"(?i)card|payment|\bpan\b|\bcc")
 # What says something about a secret: `{"secret": {"secretName": …}}`.
 _DESCRIBES = re2.compile(
     rb"(?i)(?:^|[_.\-a-z])(?:names?|ids?|refs?|types?|kind|path|version|namespace|arn|ur[il]|description|status"
@@ -138,9 +139,14 @@ def _in_leaf(scanner: Scanner, data: bytes, leaf: Leaf, work: Work, depth: int) 
     layer = layers.unbackslash(raw)
     inner = scanner.scan(raw, work, depth) if layer is None else scanner.through(layer, work, depth)
     for finding in inner:
-        if finding.detector == "card" and _ID_NAME.search(leaf.name):
+        if finding.detector == "card" and _ID_NAME.search(leaf.name) and not _is_of_card(leaf):
             continue
         yield finding.moved(finding.start + leaf.start, finding.end + leaf.start, inside=1)
+
+
+def _is_of_card(leaf: Leaf) -> bool:
+    """`{"card": {"number": …}}`: an id otherwise."""
+    return _CARD.search(leaf.name) is not None or _CARD.search(leaf.frame.name) is not None
 
 
 def text_of(data: bytes, leaf: Leaf) -> bytes:
