@@ -73,7 +73,7 @@ LEFT = (
 @pytest.mark.parametrize("is_json", [False, True])
 def test_what_is_announced_is_gone(text: str, is_json: bool) -> None:
     body = json.dumps({"m": f"notes\n{text}"}) if is_json else f"notes\n{text}\nmore\n"
-    masked = SCRUBBER.body(body.encode(), "application/json" if is_json else "text/plain").data
+    masked = SCRUBBER.scrub_body(body.encode(), "application/json" if is_json else "text/plain").data
     assert not any(secret.encode() in masked for secret in (PASSWORD, KEY, MIXED))
     assert b"[REDACTED:" in masked
     assert b"notes" in masked
@@ -85,7 +85,7 @@ def test_what_is_announced_is_gone(text: str, is_json: bool) -> None:
 def test_what_looks_announced_is_left(text: str, is_json: bool) -> None:
     body = json.dumps({"m": f"notes\n{text}"}) if is_json else f"notes\n{text}\nmore\n"
     media = "application/json" if is_json else "text/plain"
-    assert SCRUBBER.body(body.encode(), media).data == body.encode()
+    assert SCRUBBER.scrub_body(body.encode(), media).data == body.encode()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_what_looks_announced_is_left(text: str, is_json: bool) -> None:
     ],
 )  # fmt: skip
 def test_a_secret_in_json_that_something_beside_it_tells_of_is_gone(document: object, secret: str) -> None:
-    masked = SCRUBBER.body(json.dumps(document).encode(), "application/json").data
+    masked = SCRUBBER.scrub_body(json.dumps(document).encode(), "application/json").data
     assert secret.encode() not in masked
     assert json.loads(masked)
 
@@ -123,7 +123,7 @@ def test_a_secret_in_json_that_something_beside_it_tells_of_is_gone(document: ob
 )
 def test_json_that_looks_so_is_left(document: object) -> None:
     body = json.dumps(document).encode()
-    assert SCRUBBER.body(body, "application/json").data == body
+    assert SCRUBBER.scrub_body(body, "application/json").data == body
 
 
 @pytest.mark.parametrize(
@@ -162,4 +162,4 @@ def test_hyperscan_takes_every_form_of_a_name(form: str) -> None:
 )
 def test_personal_data_in_more_forms_is_gone(text: str, number: str) -> None:
     masker = Scrubber(Masker(b"k" * 16), pii=True)
-    assert number.encode() not in masker.body(text.encode(), None).data
+    assert number.encode() not in masker.scrub_body(text.encode(), None).data
