@@ -26,15 +26,15 @@ _RARE = (
     r"|jelsz(?:o|[^A-Za-z0-9]{1,2}|\\u00f3)|l(?:o|[^A-Za-z0-9]{1,2}|\\u00f6)senord"
 )
 _ENDING = (
-    r"s?(?i:[_.\-]?(?:value|base|text|plain|plaintext|raw|b64|base64|encoded|new|old|current"
-    r"|confirm(?:ation)?|[0-9]{1,2})s?)?"
+    r"(?i:s?(?:[_.\-]?(?:value|base|data|hash|string|binary|text|plain|plaintext|raw|b64|base64|encoded|new|old"
+    r"|current|confirm(?:ation)?|[0-9]{1,2})s?)?)"
 )
 STEM = f"(?i:{_COMMON}|{_RARE}){_ENDING}"
 """How the names end that announce a secret, in all their spellings."""
 NAME = (
     STEM
-    + r"(?:(?:\\*[\"'`\])]|&quot;|&#34;|&#39;|%22|%27|%5D|%5d|\\+u002[27]){0,4}"
-    + r"\s{0,24}(?:[:=]|->|%(?:25)*3[adAD]|\\+u003[adAD]|&gt;|>[^<])"
+    + r"(?:(?:\\*[\"'`\])*]|&quot;|&#34;|&#39;|%22|%27|%5D|%5d|\\+u002[27]){0,4}"
+    + r"\s{0,24}(?:[:=]|->|%(?:25)*3[adAD]|\\+u003[adAD]|&gt;|>(?:[^<]|$))"
     + r"|\\*\"[^:]| (?:is|was|ist|lautet|es|est) )"
 )
 """A name before what it announces, or between quotes: most of the gate's work, to be judged by `is_idle`."""
@@ -42,7 +42,7 @@ _USUAL = f"(?i:{_COMMON}){_ENDING}"  # most of the cost of a form that begins wi
 OTHERS = (
     r"--[A-Za-z0-9\-_.]{0,40}?" + _USUAL + r"[\"',]{0,2}\s",
     r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + _USUAL + r"\\*[\"']",
-    r"(?i:password )[^\s]{6}|(?i:password (?:to|for) )",
+    r"(?i:password )[^\s]{6}|(?i:password (?:to|for|of|is|was|has|set) )",
     _USUAL + r"(?:\x1b|\\u001[bB]|\\x1[bB])\[",  # a coloured line
     r"(?i:(?:\b|\\[nrt])(?:name|key)[\"']?\s{0,4}[:=]\s{0,4}'?[A-Za-z0-9_.\-]{0,40}?)"
     + _USUAL
@@ -81,6 +81,11 @@ LABELS = frozenset(
         b"attribute",
         b"k",
         b"id",
+        b"param",
+        b"parameterkey",
+        b"parametername",
+        b"variablename",
+        b"headername",
     ),
 )
 """Keys whose value names what stands beside them: `{"name": "password", "value": …}`."""

@@ -35,7 +35,8 @@ class NameClass(Enum):
 
 
 _SUFFIX = (
-    r"(?:\d{0,2}|value|base|text|plain|plaintext|raw|b64|base64|encoded|new|old|current|confirm|confirmation)"
+    r"(?:\d{0,2}|value|base|data|string|binary|text|plain|plaintext|raw|b64|base64|encoded|new|old|current"
+    r"|confirm|confirmation)"
 )
 _PASSWORD = re2.compile(
     r"(?:password|passwd|passwrd|passphrase|passcode|passwort|pwd|contrasena|motdepasse|senha|dbpass|userpass|psk"
@@ -53,7 +54,9 @@ _SECRET = re2.compile(
     r"|authorization|cookie|cookies|connectionstring|connstring|connstr|jwt|bearer|otp|totp|mfacode|otpcode"
     r"|cvv|cvc|recoverycode|backupcode|seedphrase|mnemonic|sessiontoken|sastoken|authtoken|apipat|subscriptionkey"
     r"|sharedaccesssignature|verificationcode|onetimecode|activationcode|authcode|jenkinscrumb|passwordsalt|parola"
-    r"|recoveryphrase|deviceprovisionkey|provisiondevicekey)s?" + _SUFFIX + "$",
+    r"|recoveryphrase|passwordhash|passwdhash|pwdhash|deviceprovisionkey|provisiondevicekey)s?"
+    + _SUFFIX
+    + "$",
 )
 _NOT_SECRET = re2.compile(
     r"(?:(?:page|nextpage|next|prev|previous|continuation|cursor|sync|resume|start|end|last|max|min|num|input"

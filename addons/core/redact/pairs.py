@@ -24,7 +24,7 @@ from addons.core.redact.names import (
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
 
-_CLOSE = r"(?:\\*[\"'`\])]){0,4}"
+_CLOSE = r"(?:\\*[\"'`\])*]){0,4}"
 _OPERATOR = r"\s{0,24}(?:=>|->|:=|===?|=|:)"
 
 
@@ -37,9 +37,14 @@ _SPOKEN = _compile(r"(?i:(api|access|secret|private|license|encryption|signing|s
 _FLAG = _compile(r"(--?[A-Za-z][A-Za-z0-9\-_.]{0,60})[\"']?(?:[ \t]+|,\s*)\\?[\"']?([^\s\"',\]\\]{4,})")
 # All but passwords need a verb or an operator: `cache key shop:1` is no secret, and opens no gate.
 _PROSE = _compile(
-    r"(?i:(?:password (?:(?:for|of) [^\s:]{1,64}(?: is|:)|is|was|to|=|:)?"
+    r"(?i:(?:password (?:(?:(?:has been|was|is) )?"
+    r"(?:(?:set|changed|reset|updated) to|(?:generated )?(?:for|of) [^\s:]{1,64}(?: is|:))|is|was|to|=|:)?"
     r"|(?:passphrase|passwd|pwd|token|secret|key|passwort|kennwort|wachtwoord|contrase(?:n|\xc3\xb1|\xf1)a|senha|passe)"
     r" (?:is|was|ist|lautet|es|est|=|:))\s*[\"'`]?)([^\s\"'`,;]{6,256})"
+)
+_STATED = _compile(
+    r"(?i:\b([A-Za-z0-9_.\-]{0,60}(?:token|secret|key|auth|credentials?|cred)) (?:is|was) [\"'`]?)"
+    r"([A-Za-z0-9+/=_\-.~]{16,256})"
 )
 # A variable of an environment as Docker, shells and Windows set it.
 _SPACED = _compile(
@@ -85,7 +90,7 @@ _NAMED_VALUES = (
 _NAME_LEFT = _compile(r"[A-Za-z0-9_.\-]*\z")
 _QUOTE = _compile(r"\\*[\"'`]")
 # What may stand between a name and the quotes of its value.
-_WRAPPED = _compile(r"(?:Some\(|[bBuUrRfF@$]{1,2})[\"']")
+_WRAPPED = _compile(r"(?:Some\(|\s{0,20}string\([0-9]+\) |[bBuUrRfF@$]{1,2})[\"']")
 _LIST = _compile(r"\[\s*[\"']")
 _LISTED = _compile(r"[\"']([^\"'\\\r\n]+)[\"']\s*(?:,\s*|\]|\z)")
 # YAML (1.2.2, 6.9 and 8.1): properties of a value, and values that stand in the next lines.
@@ -97,7 +102,7 @@ _TRIPLE = (b'"""', b"'''")
 _TEMPLATE = b"{{"
 _MASKED = _compile(r"\[[A-Za-z_ \-]{1,40}\]")
 # What a program gets a value from, in its source.
-_REFERENCE = _compile(r"^(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*\(?$|^[A-Za-z_]\w*\($")
+_REFERENCE = _compile(r"^(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*$|^[A-Za-z_][\w.]*\((?:[A-Za-z_][\w.]*\)?)?$")
 _PASSWORD_VALUE = _compile(r"[^\s\"'`<>&;,\\]+")
 _SECRET_VALUE = _compile(r"[^\s\"'`<>&;,\\)\]}|]+")
 _SCHEME = _compile(
@@ -118,19 +123,27 @@ def find_pairs(text: bytes) -> Iterator[Finding]:
             yield from _judge(
                 text, match.group(1).lstrip(b"-"), start, _before_template(text, start, end), near=False
             )
+    yield from _in_prose(text)
+    for signs, pattern in _NAMED_VALUES:
+        if any(sign in text for sign in signs):
+            for match in pattern.finditer(text):
+                yield from _judge(text, match.group(1), *match.span(2), near=True)
+
+
+def _in_prose(text: bytes) -> Iterator[Finding]:
+    """After a name and a verb, or a space alone."""
     for match in _PROSE.finditer(text):
         start = match.start(1)
         value = text[start : _before_template(text, start, match.end(1))].rstrip(b".!?)")
         if is_dense(value) and looks_like_prose_secret(value):
             yield Finding(start, start + len(value), "prose", "password", value)
+    for match in _STATED.finditer(text):
+        if looks_random(match.group(2)):
+            yield from _judge(text, match.group(1), *match.span(2), near=True)
     for match in _SPACED.finditer(text):
         start, end = match.span(2)
         if has_digit(match.group(2)):
             yield from _judge(text, match.group(1), start, _before_template(text, start, end), near=False)
-    for signs, pattern in _NAMED_VALUES:
-        if any(sign in text for sign in signs):
-            for match in pattern.finditer(text):
-                yield from _judge(text, match.group(1), *match.span(2), near=True)
 
 
 def looks_like_prose_secret(value: bytes) -> bool:

@@ -42,6 +42,9 @@ _VALUE_KEYS = frozenset(
         b"data",
         b"text",
         b"secret_value",
+        b"parametervalue",
+        b"variablevalue",
+        b"headervalue",
     ),
 )
 _TYPED_VALUES = frozenset((b"stringvalue", b"string_value", b"str", b"s", b"value"))
