@@ -1,7 +1,7 @@
 """Tells which of the binary forms a body has.
 
 They are read to the last byte before anything is changed; what is not well-formed gives None, and the caller
-reads it as text. Numbers stay: their type is part of both formats.
+reads it as text. Numbers of protobuf stay: a field can't be of another type, and what it is for is not known.
 """
 
 # ruff: noqa: PLR2004 - first bytes of MessagePack and protobuf
@@ -45,7 +45,7 @@ def read_start(data: bytes, form: Form) -> Document:
     return Document(b"") if form is Form.PROTOBUF else read_msgpack_start(data)
 
 
-def strings(data: bytes, form: Form) -> set[bytes] | None:
+def strings(data: bytes, form: Form) -> list[bytes] | None:
     """Give every string of a message, and some that may be one; None where only `read` can tell."""
     return protobuf_strings(data) if form is Form.PROTOBUF else msgpack_strings(data)
 

@@ -16,6 +16,7 @@ _STRING, _SIZED_STRING, _CONTAINER, _SIZED_CONTAINER, _UNKNOWN = -1, -2, -3, -4,
 _LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
 _COUNTS = {0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
 _NUMBERS = {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9, 0xCA: 5, 0xCB: 9}
+_WHOLE = frozenset((0xCE, 0xCF, 0xD2, 0xD3))
 _FIXED_EXTENSIONS = {0xD4 + power: (1 << power) + 2 for power in range(5)}
 
 
@@ -37,12 +38,13 @@ def _kind(code: int) -> int:
 _KINDS = tuple(_kind(code) for code in range(256))
 
 
-def msgpack_strings(data: bytes) -> set[bytes] | None:
-    """Every string of MessagePack values in a row, of bytes and extensions too. None for what is not
-    well-formed, or may hold MessagePack in bytes. How deep it nests is not looked at.
+def msgpack_strings(data: bytes) -> list[bytes] | None:
+    """Every string of MessagePack values in a row, of bytes and extensions too, and every whole number from
+    17 bits up, in decimal; a key before its value. None for what is not well-formed, or may hold MessagePack
+    in bytes. How deep it nests is not looked at.
     """
-    found: set[bytes] = set()
-    add = found.add
+    found: list[bytes] = []
+    add = found.append
     end, position = len(data), 0
     due = 0  # values that are still to come, of the containers that are open
     try:
@@ -52,6 +54,9 @@ def msgpack_strings(data: bytes) -> set[bytes] | None:
             if due:  # else it stands at the top
                 due -= 1
             if kind > 0:
+                if kind >= 5 and code in _WHOLE:
+                    number = int.from_bytes(data[position + 1 : position + kind], signed=code >= 0xD0)
+                    add(b"%d" % number)
                 position += kind
             elif kind == _STRING:
                 start = position + 1
@@ -78,29 +83,29 @@ def msgpack_strings(data: bytes) -> set[bytes] | None:
     return found if position == end and not due else None
 
 
-def protobuf_strings(data: bytes) -> set[bytes] | None:
-    """Every string of a protobuf message, and some that may be one. None for what is not well-formed, or too
-    deep.
+def protobuf_strings(data: bytes) -> list[bytes] | None:
+    """Every string of a protobuf message, and some that may be one; the key of a map's entry before a string
+    that is its value. None for what is not well-formed, or too deep.
     """
-    found: set[bytes] = set()
+    found: list[bytes] = []
     level = payloads(data)
     if level is None:
         return None
     for _ in range(MAX_DEPTH):
-        following: set[bytes] = set()
-        for text in set(level) - found:
+        following: list[bytes] = []
+        for text in level:
             # Most are plain text, and most text can't begin with a field that has a length.
             if text.isascii() and text[:1] > b" " and text[0] & 7 != 2 and text.decode().isprintable():
-                found.add(text)
+                found.append(text)
                 continue
             is_packed = text[:2] in packed.BEGINNINGS and packed.may_be(text[:4])
             inner = None if is_packed else payloads(text)
             if inner is None or (text[:1] >= b" " and is_printable(text)):
-                found.add(text)
-            following.update(inner or ())
+                found.append(text)
+            following += inner or ()
         if not following:
             return found
-        level = list(following)
+        level = following
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import string
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote
@@ -17,8 +17,12 @@ from addons.core.redact.quotes import Quotes
 _MIN_LENGTH = 8
 _SURE_LENGTH = 16
 _SEARCHED_ONE_BY_ONE = 100_000_000  # bytes gone through: some 50 ms
+_AT_EACH_PLACE = 100  # bytes that are gone through one by one in the time that it takes to compile a form
+_MAX_ALIKE = 16
 _MAX_FORMS = 20_000  # each costs as much to prepare for as a hundred kilobytes to search
 _MAX_PLACES = 1_000_000
+# RFC 3986, section 2.3: nothing escapes these.
+_UNESCAPED = (string.ascii_letters + string.digits + "-._~").encode()
 
 
 def find(data: bytes, found: Sequence[Finding], tree: Tree | None) -> Iterator[Finding]:
@@ -49,9 +53,14 @@ def _places(data: bytes, forms: Iterable[bytes]) -> Iterable[tuple[bytes, int]]:
         return [(form, position) for form in wanted for position in _occurrences(data, form)]
     if len(wanted) > _MAX_FORMS:
         raise TooComplex("the message has too many secrets to look for copies of each")
+    by_head: dict[bytes, list[bytes]] = {}
+    for form in wanted:
+        by_head.setdefault(form[:_MIN_LENGTH], []).append(form)
+    if len(data) <= _AT_EACH_PLACE * len(wanted) and max(map(len, by_head.values())) <= _MAX_ALIKE:
+        return _at_each_place(data, by_head)
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     # Byte by byte in hexadecimal: no character means anything then, nor ends the expression.
-    database.compile(expressions=[re.sub(b".", _escaped, form, flags=re.DOTALL) for form in wanted])
+    database.compile(expressions=[rb"\x" + form.hex(" ").encode().replace(b" ", rb"\x") for form in wanted])
     places: list[tuple[bytes, int]] = []
 
     def add(index: int, _start: int, end: int, _flags: int, _context: object) -> bool:
@@ -65,15 +74,23 @@ def _places(data: bytes, forms: Iterable[bytes]) -> Iterable[tuple[bytes, int]]:
     return places
 
 
+def _at_each_place(data: bytes, by_head: dict[bytes, list[bytes]]) -> list[tuple[bytes, int]]:
+    """As `_places`, by the first bytes of each form: quicker than to compile thousands for a small text."""
+    places = range(len(data) - _MIN_LENGTH + 1)
+    heads = [place for place in places if data[place : place + _MIN_LENGTH] in by_head]
+    return [
+        (form, place)
+        for place in heads
+        for form in by_head[data[place : place + _MIN_LENGTH]]
+        if data.startswith(form, place)
+    ]
+
+
 def _occurrences(data: bytes, form: bytes) -> Iterator[int]:
     position = data.find(form)
     while position >= 0:
         yield position
         position = data.find(form, position + len(form))
-
-
-def _escaped(match: re.Match[bytes]) -> bytes:
-    return b"\\x%02x" % match.group()[0]
 
 
 def is_telling(value: bytes) -> bool:
@@ -84,6 +101,8 @@ def is_telling(value: bytes) -> bool:
 
 
 def _forms(value: bytes) -> set[bytes]:
+    if not value.translate(None, _UNESCAPED):
+        return {value}
     forms = {value, quote(value, safe="").encode()}
     try:
         text = value.decode("utf-8", "surrogatepass")

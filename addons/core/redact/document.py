@@ -12,6 +12,10 @@ from typing import NamedTuple
 from addons.core.redact.jsonish import Tree
 
 MAX_DEPTH = 64
+NUMBERS = {0xCC + power: (1 << power) + 1 for power in range(4)} | {
+    0xD0 + power: (1 << power) + 1 for power in range(4)
+}
+"""MessagePack's whole numbers that need more than their code: how long they are with it."""
 
 
 class MalformedError(ValueError):
@@ -25,11 +29,13 @@ class Length(Enum):
     BIN = 0xC4
     EXT = 0xC7
     VARINT = 0  # protobuf
+    NUMBER = 1  # none: a whole number of MessagePack's
 
 
 class Piece(NamedTuple):
     """What has its length in front: that at `head:start`, its bytes at `start:end`. `parent`: the place of
     the protobuf message around it among all pieces, or -1. `is_text`: a string, or bytes that are no message.
+    Of a number `start:end` is its place in the document's `text`, where it stands in decimal.
     """
 
     head: int
@@ -43,13 +49,19 @@ class Piece(NamedTuple):
 @dataclass(slots=True)
 class Document:
     """`data` as a tree of its strings, like that of JSON. `by_index`: strings that another part of the
-    message gives a name to. `pieces` are in order.
+    message gives a name to. `pieces` are in order. `numbers`: whole numbers in decimal, a line each; `text`
+    has them after `data`, so that they are leaves like others.
     """
 
     data: bytes = field(repr=False)
     tree: Tree = field(default_factory=Tree)
     by_index: Tree = field(default_factory=Tree)
     pieces: list[Piece] = field(default_factory=list)
+    numbers: bytearray = field(default_factory=bytearray, repr=False)
+
+    @property
+    def text(self) -> bytes:
+        return self.data + self.numbers if self.numbers else self.data
 
     def rebuilt(self, texts: Mapping[int, bytes]) -> bytes:
         """Put new texts in, by the place where the old ones start, and every length right."""
@@ -57,6 +69,11 @@ class Document:
         parts: list[tuple[int, int, bytes]] = []
         for index in range(len(self.pieces) - 1, -1, -1):
             piece = self.pieces[index]
+            if piece.form is Length.NUMBER:
+                if piece.start in texts:
+                    end = piece.head + NUMBERS.get(self.data[piece.head], 1)
+                    parts.append((piece.head, end, _as_string(texts[piece.start])))
+                continue
             text = texts.get(piece.start) if piece.is_text else None
             if text is not None:
                 parts.append((piece.start, piece.end, text))
@@ -73,6 +90,12 @@ class Document:
             out += (self.data[done:start], new)
             done = end
         return b"".join([*out, self.data[done:]])
+
+
+def _as_string(mask: bytes) -> bytes:
+    """As MessagePack: a number can't hold a mask, so it becomes a string, as in JSON."""
+    text = mask.strip(b'"')
+    return bytes([0xD9, len(text)]) + text
 
 
 def _head(data: bytes, piece: Piece, size: int) -> bytes:

@@ -1,12 +1,21 @@
-"""Reads MessagePack for its strings."""
+"""Reads MessagePack for its strings and whole numbers."""
 
 # ruff: noqa: PLR2004 - format codes of the specification
 
 from __future__ import annotations
 
 from contextlib import suppress
+from operator import attrgetter
 
-from addons.core.redact.document import MAX_DEPTH, Document, Length, MalformedError, Piece, take
+from addons.core.redact.document import (
+    MAX_DEPTH,
+    NUMBERS,
+    Document,
+    Length,
+    MalformedError,
+    Piece,
+    take,
+)
 from addons.core.redact.findings import TooComplex
 from addons.core.redact.jsonish import Frame, Leaf
 
@@ -17,6 +26,7 @@ _FIXED = (
     | {0xD4 + i: (1 << i) + 1 for i in range(5)}
 )
 _SIZED = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
+_TELLING = 100  # a number of fewer digits tells nothing
 _META = 9  # place of a span's tags among the twelve fields of Datadog's traces v0.5
 _SPAN_FIELDS = 12
 
@@ -34,6 +44,8 @@ def read_msgpack(data: bytes) -> Document | None:
     except (MalformedError, IndexError):
         return None
     reader.close(top)
+    if reader.document.numbers:
+        reader.document.tree.leaves.sort(key=attrgetter("start"))
     if data[:1] == b"\x92":
         reader.read_names()
     return reader.document
@@ -41,7 +53,7 @@ def read_msgpack(data: bytes) -> Document | None:
 
 def read_msgpack_start(data: bytes) -> Document:
     """As `read_msgpack`, up to the last string in front of what is not well-formed."""
-    reader = _Msgpack(data)
+    reader = _Msgpack(data, numbers=False)
     top = Frame(array=True, name=b"", parent=None)
     position = 0
     with suppress(MalformedError, IndexError):
@@ -54,9 +66,10 @@ def read_msgpack_start(data: bytes) -> Document:
 
 
 class _Msgpack:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, numbers: bool = True) -> None:
         self.data = data
         self.document = Document(data)
+        self._numbers = numbers
 
     def value(self, position: int, name: bytes, frame: Frame, depth: int, *, is_key: bool = False) -> int:
         """Read one value that stands under `name`; give the place after it."""
@@ -65,7 +78,10 @@ class _Msgpack:
         data = self.data
         code = data[position]
         if code <= 0x7F or code >= 0xE0 or code in _FIXED:
-            return take(data, position + 1, _FIXED.get(code, 0))
+            after = take(data, position + 1, _FIXED.get(code, 0))
+            if not is_key and self._numbers and (code in NUMBERS or _TELLING <= code <= 0x7F):
+                self._number(position, after, name, frame)
+            return after
         if 0xA0 <= code <= 0xBF or code in _SIZED:
             return self._text(position, name, frame, is_key=is_key)
         if 0x80 <= code <= 0x9F:
@@ -93,6 +109,21 @@ class _Msgpack:
     def close(self, frame: Frame) -> None:
         if frame.leaves:
             self.document.tree.frames.append(frame)
+
+    def _number(self, position: int, after: int, name: bytes, frame: Frame) -> None:
+        code = self.data[position]
+        written = self.data[position + 1 : after]
+        number = int.from_bytes(written, signed=code >= 0xD0) if written else code
+        if abs(number) < _TELLING:
+            return
+        numbers = self.document.numbers
+        numbers += b"\n%d" % number
+        end = len(self.data) + len(numbers)
+        start = end - len(b"%d" % number)
+        self.document.pieces.append(Piece(position, start, end, Length.NUMBER, is_text=False))
+        leaf = Leaf(start, end, name, frame, quoted=False, element=frame.array)
+        self.document.tree.leaves.append(leaf)
+        frame.leaves.append(leaf)
 
     def _text(self, position: int, name: bytes, frame: Frame, *, is_key: bool) -> int:
         code = self.data[position]
@@ -183,4 +214,6 @@ class _Names:
         return int.from_bytes(self._data[start : self._position])
 
     def _skip(self) -> None:
-        self._position = _Msgpack(self._data).value(self._position, b"", Frame(True, b"", None), 0)
+        self._position = _Msgpack(self._data, numbers=False).value(
+            self._position, b"", Frame(True, b"", None), 0
+        )

@@ -9,21 +9,19 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 
-import re2
-
 from addons.core.redact import (
     binary,
     charsets,
     columns,
     cookies,
     copies,
+    grpc,
     multipart,
     packed,
     parameters,
     structure,
     text_reading,
 )
-from addons.core.redact.announced import STEM, announces_nothing
 from addons.core.redact.document import Document, Length, Piece
 from addons.core.redact.findings import MAX_FINDINGS, Finding, TooComplex, Work, settle
 from addons.core.redact.gate import EVERYWHERE, Hits
@@ -35,12 +33,8 @@ from addons.core.redact.scan import MAX_LAYERS, Scanner, default_scanner
 _MAX_BODY = 64 * 1024 * 1024
 _WORK_PER_BYTE = 24
 _MIN_WORK = 4 * 1024 * 1024
-_LATIN1 = re2.Options()
-_LATIN1.encoding = re2.Options.Encoding.LATIN1
 _COST_OF_SEARCH = 200  # in bytes read: for one secret in one more part of a message
 _MAX_PACKED = 3  # bodies inside one another: a compressed file in a part of a multipart body is the second
-_NAME_LINE = re2.compile(STEM.encode() + rb"\n", options=_LATIN1)
-_LAST_FOUR_LINE = re2.compile(rb"(?i)\nlast_?4\n", options=_LATIN1)
 _HEADERS = frozenset(
     (
         "authorization",
@@ -60,7 +54,7 @@ _MIN_SECRET_NAME = 16  # bytes: no shorter secret has a form of its own
 _AS_NAME = bytes.maketrans(b":", b"-")
 
 # Read also where the gate sees nothing in their bytes.
-_LOOKED_AT = ("multipart/", "x-www-form-urlencoded", "event-stream", *columns.MEDIA)
+_LOOKED_AT = ("multipart/", "x-www-form-urlencoded", "event-stream", grpc.MEDIA, *columns.MEDIA)
 _OPENS_JSON = (b"{", b"[")
 _COOKIES = frozenset(("cookie", "set-cookie"))
 
@@ -137,6 +131,8 @@ class Scrubber:
             spans = {part.start: part for part in multipart.parts(data, content_type)}
             if spans:
                 return self._multipart(data, list(spans.values()), work, depth - 1)
+        if media.startswith(grpc.MEDIA) and depth:
+            return self._framed(data, media, work, depth - 1)
         if (inside := packed.unpack(data, _MAX_BODY)) is not None:
             if not depth:
                 raise TooComplex("the message is compressed too often")
@@ -263,6 +259,15 @@ class Scrubber:
         texts = [self._copies(text, work, findings) for text in [*texts, rest.data]]
         return Scrubbed(b"".join(texts), MappingProxyType(dict(findings)), changed=True)
 
+    def _framed(self, data: bytes, media: str, work: Work, depth: int) -> Scrubbed:
+        frames = list(grpc.frames(data, media))
+        done = [self._body(frame.message, frame.media, work, depth) for frame in frames]
+        findings = sum((Counter(each.findings) for each in done), Counter[str]())
+        if not findings:
+            return _clean(data)
+        masked = [frame.holding(each.data) for frame, each in zip(frames, done, strict=True)]
+        return Scrubbed(b"".join(masked), MappingProxyType(findings), changed=True)
+
     def _copies(self, data: bytes, work: Work, findings: Counter[str]) -> bytes:
         """Mask in one piece of a message what was found in another."""
         if not work.secrets:
@@ -295,7 +300,7 @@ class Scrubber:
 
     def _document(self, document: Document, work: Work, depth: int) -> Scrubbed:
         """String by string, and by what names them."""
-        data = document.data
+        data = document.text
         work.spend(len(data))
         findings: Counter[str] = Counter()
         texts: dict[int, bytes] = {}
@@ -323,7 +328,7 @@ class Scrubber:
             findings.update(finding.detector for finding in found)
             texts = self._strings(data, document, found) | texts
         if not texts:
-            return _clean(data)
+            return _clean(document.data)
         return Scrubbed(document.rebuilt(texts), MappingProxyType(dict(findings)), changed=True)
 
     def _inside(self, text: bytes, piece: Piece, work: Work, depth: int) -> Scrubbed | None:
@@ -337,13 +342,15 @@ class Scrubber:
             return None
         return self._binary(text, work, depth - 1, binary.Form.MSGPACK)
 
-    def _may_hold(self, texts: Collection[bytes]) -> bool:
-        """Whether a string, or one that names another, needs to be looked at: asked once, of all of them."""
-        lines = b"\n".join([b"", *texts, b""])
+    def _may_hold(self, texts: Sequence[bytes]) -> bool:
+        """Whether a string needs to be looked at, for itself or as what the one before it names: asked of all
+        of them at once.
+        """
+        gate, apart = self._scanner.gate, {*texts}
         return (
-            bool(self._scanner.gate.hits(lines))
-            or (self._scanner.by_name and _announces(lines))
-            or packed.any_may_be(texts)
+            bool(gate.hits(b"\n".join([b"", *apart, b""])))
+            or bool(gate.hits(b'"%b": ' % b'": "'.join(texts)))
+            or packed.any_may_be(apart)
         )
 
     def _strings(self, data: bytes, document: Document, found: list[Finding]) -> dict[int, bytes]:
@@ -410,17 +417,6 @@ def _says_text(media: str) -> bool:
 def _bound(findings: int) -> None:
     if findings > MAX_FINDINGS:
         raise TooComplex("the message has too many secrets to mask each")
-
-
-def _announces(lines: bytes) -> bool:
-    """Whether any of `lines` may be the name of a secret."""
-    if _LAST_FOUR_LINE.search(lines) is not None:
-        return True
-    for match in _NAME_LINE.finditer(lines):
-        name = lines[lines.rfind(b"\n", 0, match.start() + 1) + 1 : match.end() - 1]
-        if not announces_nothing(name):
-            return True
-    return False
 
 
 def _plain(name: str) -> str:
