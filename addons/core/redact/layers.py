@@ -256,7 +256,7 @@ def _opened(data: bytes) -> bytes | None:
         try:
             data = zlib.decompressobj(47).decompress(data, _GUNZIP_LIMIT)
         except zlib.error:
-            return data if data[:1] == b"x" else None  # text may begin with an x
+            return _legible(data) if data[:1] == b"x" else None  # text may begin with an x
     if data.startswith(packed.ZSTD):
         inside = packed.unpack(data, _GUNZIP_LIMIT)
         return None if inside is None else inside.text
