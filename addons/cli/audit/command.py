@@ -17,6 +17,7 @@ from addons.cli.audit.looking import complain, nobody_reads, refuse
 from addons.cli.audit.query import query
 from addons.cli.audit.show import show
 from addons.cli.audit.verify import check_proof, verify
+from addons.cli.noted import note_read
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.core.model import Json
 from addons.store.audit.problems import AuditLogUnusable
@@ -24,7 +25,6 @@ from addons.store.audit.record import StoredRecord
 from addons.store.state_dir import StateDir
 from addons.store.trail import reader
 from addons.store.trail.body import BodyUnreadable, read_body
-from addons.store.writing.read_record import note_read
 
 app = typer.Typer(help="Read the audit trail.", no_args_is_help=True)
 app.command("query")(query)

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from addons.cli.audit.looking import complain, refuse
+from addons.cli.noted import note_read
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.cli.time_option import read_time
 from addons.store.audit.check import origin_of
@@ -26,7 +27,7 @@ from addons.store.audit.tree import TreeDamaged, read_head
 from addons.store.state_dir import StateDir
 from addons.store.upkeep.successor import begin_new_log
 from addons.store.writing.audit_log import AuditLog, Wish, Written
-from addons.store.writing.read_record import note_read, person
+from addons.store.writing.read_record import person
 
 
 def prove(

@@ -13,11 +13,11 @@ from typing import NoReturn
 import typer
 
 from addons.cli.audit.lines import plain
+from addons.cli.noted import note_read
 from addons.core.model import Json
 from addons.store.audit.problems import AuditLogUnusable
 from addons.store.state_dir import StateDir
 from addons.store.trail.query import AuditTrail, open_trail
-from addons.store.writing.read_record import note_read
 
 _MOST_COMPLAINTS = 20
 

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from addons.cli.audit.lines import plain
 from addons.cli.audit.looking import complain, refuse
 from addons.cli.errors import told_plainly
+from addons.cli.noted import note_read
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.cli.sealed_recordings import keys_for
 from addons.core.model import Json
@@ -30,7 +31,6 @@ from addons.store.audit.problems import AuditLogUnusable
 from addons.store.audit.verify import LogInvalid, Verified, verify_log
 from addons.store.recordings.check import check_recordings
 from addons.store.state_dir import StateDir
-from addons.store.writing.read_record import note_read
 
 _MOST_NOTE = 1024 * 1024
 _MOST_PROOF = 64 * 1024 * 1024

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from addons.cli.audit.lines import console, plain, print_json, print_lines, when
 from addons.cli.audit.looking import nobody_reads, refuse
+from addons.cli.noted import scrubbed
 from addons.core.blocklist import Block, BlockKind, Named
 from addons.core.model import Json
 from addons.store import moment
@@ -29,7 +30,7 @@ from addons.store.audit.record import new_id
 from addons.store.blocking.blocks import Blocks, LiftBlocks, PutBlock, StoredBlock, words
 from addons.store.state_dir import StateDir, StateDirUnusable
 from addons.store.writing.audit_log import AuditLog, Wish, Written
-from addons.store.writing.read_record import person, scrubbed
+from addons.store.writing.read_record import person
 
 _BUSY_SECONDS = 10.0
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from addons.cli.noted import note_read
 from addons.cli.policy.recordings import shown, when
 from addons.cli.sealed_recordings import keys_for
 from addons.core.model import Json
@@ -22,7 +23,6 @@ from addons.store.recordings.index import IndexUnusable, RecordingIndex
 from addons.store.recordings.proof import Standing, compare_with_log
 from addons.store.recordings.segment_reader import SegmentDamaged, read_flow
 from addons.store.state_dir import StateDir
-from addons.store.writing.read_record import note_read
 
 _PROBLEMS_TOLD = 20
 

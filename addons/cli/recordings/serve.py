@@ -112,7 +112,7 @@ def serve(  # noqa: PLR0913 - each is an option of the command
 
 
 def _put_on_record(state: StateDir | None, files: list[Path] | None, count: int) -> list[str]:
-    from addons.store.writing.read_record import note_read  # noqa: PLC0415 - as above
+    from addons.cli.noted import note_read  # noqa: PLC0415 - as above
 
     if state is None or not state.audit_log.exists():
         return []

@@ -13,6 +13,7 @@ from mitmproxy import http
 from rich.console import Console
 from rich.text import Text
 
+from addons.cli.noted import note_read
 from addons.cli.policy.recordings import shown, when
 from addons.cli.recordings.reading import tell, until_nobody_reads
 from addons.cli.redact.masking import Chosen, existing, progress, searcher_for
@@ -31,7 +32,6 @@ from addons.store.recordings.flows import (
     find_recordings,
 )
 from addons.store.state_dir import StateDir
-from addons.store.writing.read_record import note_read
 
 _UNREAD_TOLD = 20
 _INSIDE = "(inside of what is compressed)"

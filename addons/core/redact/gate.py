@@ -350,4 +350,5 @@ def _options() -> re2.Options:
     options.encoding = re2.Options.Encoding.LATIN1
     options.never_capture = True
     options.max_mem = 256 << 20
+    options.log_errors = False  # where the states don't fit, it goes on without them
     return options

@@ -18,11 +18,25 @@ from addons.store.audit.record import AuditRecord, RecordKind, RecordRefused
 from addons.store.state_dir import StateDir, StateDirUnusable
 from addons.store.writing.audit_log import AuditLog
 
+type Scrubbers = Callable[[StateDir], Scrubber | None]
+"""Makes what masks as the installation's configuration says, or None where nobody can tell."""
+
 _BUSY_SECONDS = 3.0
 _NO_LOGIN = 2**32 - 1  # what Linux says of a process that nobody's login started
 
 
-def note_read(state: StateDir, command: str, asked: Mapping[str, Json], found: int) -> str | None:
+def built_in(state: StateDir) -> Scrubber:
+    """Mask with the built-in detectors alone. Raises StateDirUnusable."""
+    return Scrubber(Masker(state.installation_key(MASK_KEY)))
+
+
+def note_read(
+    state: StateDir,
+    command: str,
+    asked: Mapping[str, Json],
+    found: int,
+    scrubber: Scrubbers = built_in,
+) -> str | None:
     """Append a `read` record: who of the operating system's users asked for what, and how much was shown.
 
     `command` is as it was typed, without options (`audit query`); `asked` names the options that were given
@@ -32,7 +46,8 @@ def note_read(state: StateDir, command: str, asked: Mapping[str, Json], found: i
     nevertheless: a copy of the log must be readable, also where it can't be written.
     """
     try:
-        typed = scrubbed({name: value for name, value in asked.items() if value is not None}, state)
+        given = {name: value for name, value in asked.items() if value is not None}
+        typed = scrubbed(given, state, scrubber)
         attributes: dict[str, Json] = {"command": command, "asked": typed, "found": found, **person()}
         _append(
             state, AuditRecord(RecordKind.READ, time.time(), attributes=attributes, message=_said(command))
@@ -77,8 +92,9 @@ def _name(number: int) -> str:
         return str(number)
 
 
-def scrubbed(asked: Mapping[str, Json], state: StateDir) -> Json:
-    """What somebody typed, with what looks like a secret masked.
+def scrubbed(asked: Mapping[str, Json], state: StateDir, scrubber: Scrubbers = built_in) -> Json:
+    """What somebody typed, with what looks like a secret masked; every text of it, where `scrubber` gives
+    none.
 
     Raises `AuditLogUnusable`, `StateDirUnusable`.
     """
@@ -88,11 +104,11 @@ def scrubbed(asked: Mapping[str, Json], state: StateDir) -> Json:
         raise AuditLogUnusable(
             f"There is no audit log at {state.audit_log}.", "Name its directory with --state."
         )
-    scrubber = Scrubber(Masker(state.installation_key(MASK_KEY)))
+    made = scrubber(state)
 
     def scrub(text: str) -> str:
         try:
-            return scrubber.scrub_text(text).text
+            return UNREAD if made is None else made.scrub_text(text).text
         except TooComplex:
             return UNREAD
 
