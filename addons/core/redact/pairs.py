@@ -201,12 +201,12 @@ def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Itera
     if scheme is not None:
         position = scheme.end()
     pattern = _PASSWORD_VALUE if kind is NameClass.PASSWORD else _SECRET_VALUE
-    value = pattern.match(text, position, position + _MAX_VALUE)
+    limit = _before_template(text, position, min(position + _MAX_VALUE, len(text)))
+    value = pattern.match(text, position, limit)
     if value is not None and _REFERENCE.search(value.group()) is None:
-        limit = _before_template(text, position, value.end())
-        end = position + len(text[position:limit].rstrip(b".)]}"))
+        end = position + len(value.group().rstrip(b".)]}"))
         if kind is NameClass.PASSWORD and text[position:end].count(b"(") > text[position:end].count(b")"):
-            end = limit
+            end = value.end()
         yield from _judge(text, name, position, end, near=operator == b"=")
 
 

@@ -379,8 +379,17 @@ _MONEY: tuple[Detector, ...] = (
         "woocommerce-key", "ck_|cs_", "[a-f0-9]{40}", "ck_" + hex_(40), bound=True, gate="c[ks]_[a-f0-9]{20}"
     ),
     shaped(
+        "lob-key",
+        BOUNDARY + f"((?:live|test)_(?:[0-9a-f]{{35}}|pub_[0-9a-f]{{31}})){_END}",
+        "(?:live_|test_|live_pub_|test_pub_)[0-9a-f]{20}",
+        (b"live_", b"test_"),
+        ("lob test_" + hex_(35), "live_pub_" + hex_(31)),
+        ("test_" + hex_(32), "live_" + hex_(40)),
+        group=1,
+    ),
+    shaped(
         "live-key",
-        BOUNDARY + f"((?:live|test|sandbox)_{_WD}{{25,45}}){_END}",
+        BOUNDARY + f"((?:live|test|sandbox)_{_W}{{12}}{_WD}{{13,33}}){_END}",
         f"(?:live|test|sandbox)_{_W}{{12}}",
         (b"live_", b"test_", b"sandbox_"),
         ("mollie live_" + fill(30), "gocardless sandbox_" + fill(40)),
@@ -412,15 +421,6 @@ _MONEY: tuple[Detector, ...] = (
         "api_live|api_sandbox|api_test",
         rf"(?:_(?:us|ca|eu))?\.{_WD}{{8,}}\.{_WD}{{30,}}",
         "api_live." + fill(11) + "." + fill(32),
-    ),
-    shaped(
-        "lob-key",
-        BOUNDARY + f"((?:live|test)_(?:[0-9a-f]{{35}}|pub_[0-9a-f]{{31}})){_END}",
-        "(?:live_|test_|live_pub_|test_pub_)[0-9a-f]{20}",
-        (b"live_", b"test_"),
-        ("lob test_" + hex_(35), "live_pub_" + hex_(31)),
-        ("test_" + hex_(32), "live_" + hex_(40)),
-        group=1,
     ),
 )
 
