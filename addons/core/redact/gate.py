@@ -163,7 +163,11 @@ class Gate:
         """Find all places. Of places that overlap some may be left out while no database is at hand."""
         return self._hits(text, _DECODED)
 
-    def _hits(self, text: bytes, depth: int) -> Hits:
+    def _within(self, text: bytes) -> Hits:
+        """Find what a run decodes to without a second look, which would take one for each run in it too."""
+        return self._hits(text, _DECODED, is_within=True)
+
+    def _hits(self, text: bytes, depth: int, *, is_within: bool = False) -> Hits:
         database = self._database or self._obtained(len(text))
         if database is None:
             ends = self._whole.ends(text, _most(text))
@@ -179,12 +183,14 @@ class Gate:
         places += self._classes.places(text)
         if not (places or names or escapes or self._left):  # most texts
             return _NOWHERE
-        return EVERYWHERE if len(places) > _most(text) else self._judged(text, depth, names, escapes, places)
+        if len(places) > _most(text):
+            return EVERYWHERE
+        if places and self._sift is not None and not is_within:
+            places = self._sift(text, places, self._within)
+        return self._judged(text, depth, names, escapes, places)
 
     def _judged(self, text: bytes, depth: int, names: list[int], escapes: list[int], places: Places) -> Hits:
         """What remains of all that was seen."""
-        if places and self._sift is not None:
-            places = self._sift(text, places, self.hits)
         ends = announced.telling(text, names) if names else []
         left = self._left.ends(text, _most(text)) if self._left is not None else ends[:0]
         under = self._under(text, escapes, depth) if escapes else _NOWHERE
