@@ -6,13 +6,11 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from types import MappingProxyType
 
 from addons.core.redact import (
     binary,
     charsets,
-    columns,
     cookies,
     copies,
     grpc,
@@ -28,6 +26,7 @@ from addons.core.redact.gate import EVERYWHERE, Hits
 from addons.core.redact.jsonish import Tree
 from addons.core.redact.mask import Masker
 from addons.core.redact.names import NameClass, classify, looks_random
+from addons.core.redact.plain_bodies import is_plain
 from addons.core.redact.scan import MAX_LAYERS, Scanner, default_scanner
 
 _MAX_BODY = 64 * 1024 * 1024
@@ -53,9 +52,6 @@ _HEADERS = frozenset(
 _MIN_SECRET_NAME = 16  # bytes: no shorter secret has a form of its own
 _AS_NAME = bytes.maketrans(b":", b"-")
 
-# Read also where the gate sees nothing in their bytes.
-_LOOKED_AT = ("multipart/", "x-www-form-urlencoded", "event-stream", grpc.MEDIA, *columns.MEDIA)
-_OPENS_JSON = (b"{", b"[")
 _COOKIES = frozenset(("cookie", "set-cookie"))
 
 
@@ -103,7 +99,8 @@ class Scrubber:
 
     def is_clean(self, data: bytes, content_type: str | None) -> bool:
         """Tell at the gate's speed that `scrub_body` would change nothing; False where it has to look."""
-        return _is_plain(data, (content_type or "").lower()) and not self._scanner.gate.hits(data)
+        is_read = len(data) <= _MAX_BODY and is_plain(data, (content_type or "").lower())
+        return is_read and not self._scanner.gate.hits(data)
 
     def scrub_body(self, data: bytes, content_type: str | None) -> Scrubbed:
         """Mask a body whose content coding is undone already.
@@ -114,7 +111,7 @@ class Scrubber:
         """
         content_type = content_type or ""
         media = content_type.lower()
-        if not _is_plain(data, media):
+        if len(data) > _MAX_BODY or not is_plain(data, media):
             return self._body(data, content_type, self._work(data), _MAX_PACKED)
         hits = self._scanner.gate.hits(data)
         return self._as_text(data, media, self._work(data), hits) if hits else _clean(data)
@@ -391,27 +388,6 @@ class Scrubber:
 
 def _clean(data: bytes) -> Scrubbed:
     return Scrubbed(data, _NOTHING, changed=False)
-
-
-def _is_plain(data: bytes, media: str) -> bool:
-    """Whether a body is read as text, and not at all where the gate sees nothing in its bytes."""
-    if data[:1] in _OPENS_JSON and 0 not in data[1:4] and _says_text(media):
-        return len(data) <= _MAX_BODY
-    if len(data) > _MAX_BODY or _is_looked_at(media) or packed.may_be(data):
-        return False
-    return binary.form_of(data, media) is None and charsets.wide_codec(data, media) is None
-
-
-@lru_cache(maxsize=256)
-def _is_looked_at(media: str) -> bool:
-    return any(kind in media for kind in _LOOKED_AT)
-
-
-@lru_cache(maxsize=256)
-def _says_text(media: str) -> bool:
-    """Whether a media type alone makes what begins like JSON plain text, as most bodies are."""
-    others = ("msgpack", "protobuf", "octet-stream", "utf-16", "utf-32", "utf16", "utf32")
-    return bool(media) and not _is_looked_at(media) and not any(kind in media for kind in others)
 
 
 def _bound(findings: int) -> None:
