@@ -11,6 +11,7 @@ import html
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -261,7 +262,10 @@ def _opened(data: bytes) -> bytes | None:
         inside = packed.unpack(data, _GUNZIP_LIMIT)
         return None if inside is None else inside.text
     codec = charsets.wide_codec(data, "")
-    return _legible(data) if codec is None else charsets.decoded(data, codec)[0]
+    if codec is not None:
+        with suppress(UnicodeDecodeError):  # units beyond Unicode: it only begins like such text
+            return charsets.decoded(data, codec)[0]
+    return _legible(data)
 
 
 def _legible(data: bytes) -> bytes:

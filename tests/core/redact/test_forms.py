@@ -166,6 +166,12 @@ def test_wide_text_is_read_with_a_mark_and_without(codec: str, media: str | None
     assert MASK.sub(PASSWORD.encode(), masked.encode()) == text.encode()
 
 
+def test_what_only_begins_like_wide_text_in_base64_is_read_as_it_is() -> None:
+    text = b"\xff\xfe\0\0" + b"\xff" * 28 + b"password=" + PASSWORD.encode() + b" and more of it"
+    body = b"got " + base64.b64encode(text)
+    assert base64.b64encode(text)[60:80] not in SCRUBBER.scrub_body(body, "text/plain").data
+
+
 def test_a_byte_too_many_hides_nothing_in_wide_text() -> None:
     done = SCRUBBER.scrub_body(f"password={PASSWORD}".encode("utf-16") + b"x", TEXT)
     assert PASSWORD.encode("utf-16-le") not in done.data
