@@ -20,8 +20,8 @@ from addons.answers import refuse
 from addons.core import agent_keys
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body, encode_body
 from addons.core.model import Reason, Refusal, Risk
-from addons.core.redact.exact import ExactScrubber, without_pauses
-from addons.core.redact.split_secrets import KeyInPieces, SplitSecrets
+from addons.core.redact.masking.exact import ExactScrubber, without_pauses
+from addons.core.redact.masking.split_secrets import KeyInPieces, SplitSecrets
 from addons.flowstate import Call, Stage
 from addons.store.credentials import Credential, CredentialProblem, Credentials
 

@@ -17,10 +17,10 @@ from addons import flowstate
 from addons.answers import error_body, refuse
 from addons.core.body import carries_more, encode_body
 from addons.core.model import Reason, Refusal, Risk
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.json_masks import NotMaskable
-from addons.core.redact.mask import UNREAD, contains_mask
-from addons.core.redact.masks import NO_MASKS, Masks
+from addons.core.redact.masking.asked import NO_MASKS, Masks
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.json_masks import NotMaskable
+from addons.core.redact.masking.mask import UNREAD, contains_mask
 from addons.core.redact.message_masks import MessageMasks
 from addons.core.redact.scrubber import Scrubbed, ScrubbedText
 from addons.flowstate import Call, MaskedRequest, Stage, StoredMessage

@@ -13,8 +13,8 @@ from addons.core import config_sections, hosts
 from addons.core.catalogue import Catalogue
 from addons.core.config import Config
 from addons.core.policy.policy_set import PolicySet
-from addons.core.redact.gate import use_databases
 from addons.core.redact.message_masks import MessageMasks
+from addons.core.redact.screening.gate import use_databases
 from addons.store import moment
 from addons.store.approvals.reading import Approvals
 from addons.store.blocking.blocks import Blocks

@@ -16,7 +16,7 @@ from addons import flowstate
 from addons.answers import refuse
 from addons.core.model import Reason, Refusal
 from addons.core.redact.event_window import EventsMerged, EventWindow
-from addons.core.redact.findings import TooComplex
+from addons.core.redact.masking.findings import TooComplex
 from addons.core.redact.scrubber import Scrubbed
 from addons.flowstate import Call, Stage, Streamed
 from addons.store.masking.workers import MaskingUnavailable

@@ -90,6 +90,19 @@ STORE: dict[str, set[str]] = {
     "policy": {"targets"},
     "masking": set(),
 }
+# The same of redaction's, from the bottom up. `reporting` and `scoring` are above what lies beside them.
+REDACT: dict[str, set[str]] = {
+    "formats": set(),
+    "detectors": set(),
+    "masking": {"formats"},
+    "decoding": {"masking"},
+    "binary": {"formats", "masking", "decoding"},
+    "screening": {"formats", "detectors", "decoding"},
+    "reading": {"formats", "detectors", "masking", "decoding", "screening"},
+    "reporting": {"formats", "masking", "reading"},
+    "scoring": {"masking"},
+}
+ABOVE = {"reporting", "scoring"}
 # So many files of a folder can still be looked over.
 MOST_FILES = 30
 # The clock, the environment, the network, files, other processes, and the proxy.
@@ -161,20 +174,20 @@ def test_imports_go_one_way(path: Path) -> None:
     assert not wrong, f"{path.relative_to(ROOT)} must not import {sorted(wrong)}"
 
 
-def _inside(part: str) -> dict[str, set[str]]:
-    """The packages of a part, and its modules that lie in none: what each imports of the others."""
-    files = [path for path in FILES if _part(path) == part]
-    places = {".".join(path.relative_to(ROOT).with_suffix("").parts): _place(path) for path in files}
+def _inside(folder: str) -> dict[str, set[str]]:
+    """The packages of a folder, and its modules that lie in none: what each imports of the others."""
+    files = [path for path in FILES if path.is_relative_to(ADDONS / folder)]
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files}
+    places = {name: _place(path, folder) for name, path in modules.items()}
     found: dict[str, set[str]] = {place: set() for place in places.values()}
-    for path in files:
-        place = _place(path)
-        found[place] |= {places[name] for name in _imports(path) if name in places} - {place}
+    for name, path in modules.items():
+        found[places[name]] |= {places[each] for each in _imports(path) if each in places} - {places[name]}
     return found
 
 
-def _place(path: Path) -> str:
+def _place(path: Path, folder: str) -> str:
     """`writing/` for a file of that package, `moment` for one that lies beside the packages."""
-    _, first, *more = path.relative_to(ADDONS).with_suffix("").parts
+    first, *more = path.relative_to(ADDONS / folder).with_suffix("").parts
     return f"{first}/" if more else first
 
 
@@ -187,12 +200,26 @@ def test_packages_of_the_store_import_one_way() -> None:
     tuple(TopologicalSorter(STORE).static_order())  # no circle is allowed above either
 
 
+def test_packages_of_redaction_import_one_way() -> None:
+    inside = _inside("core/redact")
+    packages = {place: imported for place, imported in inside.items() if place.endswith("/")}
+    assert {place.rstrip("/") for place in packages} == REDACT.keys()
+    for place, imported in packages.items():
+        name = place.rstrip("/")
+        beside = {each for each in imported if each not in packages}
+        wrong = {each.rstrip("/") for each in imported - beside} - REDACT[name]
+        wrong |= set() if name in ABOVE else beside
+        assert not wrong, f"core/redact/{place} must not import {sorted(wrong)}"
+    tuple(TopologicalSorter(REDACT).static_order())
+
+
 def test_parts_of_control_import_one_way() -> None:
     tuple(TopologicalSorter(_inside("control")).static_order())  # raises CycleError, which names the circle
 
 
-def test_a_folder_of_the_store_or_control_can_be_looked_over() -> None:
-    counts = Counter(path.parent for path in FILES if _part(path) in {"store", "control"})
+def test_a_folder_that_was_sorted_into_packages_can_be_looked_over() -> None:
+    sorted_ones = [ADDONS / folder for folder in ("store", "control", "core/redact")]
+    counts = Counter(path.parent for path in FILES if any(map(path.is_relative_to, sorted_ones)))
     crowded = [str(folder.relative_to(ROOT)) for folder, count in counts.items() if count > MOST_FILES]
     assert not crowded, "sort what lies there into packages"
 

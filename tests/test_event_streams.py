@@ -11,7 +11,7 @@ from addons import flowstate
 from addons.answers import refuse
 from addons.core.model import Effect, Reason, Refusal
 from addons.core.policy.request import Decision
-from addons.core.redact.masks import NO_MASKS, Masks
+from addons.core.redact.masking.asked import NO_MASKS, Masks
 from addons.event_streams import EventStreams
 from addons.flowstate import PART_STAGES, STREAM_STAGES, Call, Stage
 from addons.gate import DefaultDeny, Release

@@ -11,7 +11,7 @@ import pytest
 from addons.core.model import Reason
 from addons.core.policy.request import Masks
 from addons.core.redact import scrubber
-from addons.core.redact.findings import TooComplex
+from addons.core.redact.masking.findings import TooComplex
 from addons.core.redact.message_masks import MessageMasks
 from addons.flowstate import Stage
 from addons.redaction import Redaction

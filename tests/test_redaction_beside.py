@@ -13,8 +13,8 @@ import zstandard
 from mitmproxy import http
 
 from addons.core.policy.request import Masks
+from addons.core.redact.detectors.vendors import fill
 from addons.core.redact.message_masks import MessageMasks
-from addons.core.redact.vendors import fill
 from addons.flowstate import Stage
 from addons.recorder import Recorder
 from addons.redaction import Redaction

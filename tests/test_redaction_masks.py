@@ -15,7 +15,7 @@ from mitmproxy.test import taddons
 from addons.core.body import decode_body, encode_body
 from addons.core.model import Effect, Json, Operation, Reason, Refusal, Risk
 from addons.core.policy.request import Decision, Masks
-from addons.core.redact.mask import Masker
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.message_masks import MessageMasks
 from addons.flowstate import Call, Stage, StoredMessage
 from addons.redaction import Redaction

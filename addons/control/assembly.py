@@ -19,8 +19,8 @@ from addons.control.public_url import PublicUrl
 from addons.control.verifying import Verifying
 from addons.control.witnessing import Witnessing
 from addons.core.config_approvals import Login
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.mask import UNREAD
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.mask import UNREAD
 from addons.core.redact.message_masks import MessageMasks
 from addons.store import moment
 from addons.store.approvals.keeper import Keeper

@@ -17,8 +17,8 @@ from addons.core.agent_keys import without_key_in_path, without_keys_in_query
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body
 from addons.core.model import Json
 from addons.core.policy.request import Masks
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.mask import UNREAD
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.mask import UNREAD
 from addons.core.redact.message_masks import MessageMasks
 from addons.core.request_target import BadTarget, normalise
 from addons.replaying.differences import without

@@ -9,8 +9,8 @@ from addons.core.approvals.changes import TooMuchToCompare
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body
 from addons.core.model import Json
 from addons.core.policy.request import Masks
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.json_paths import parse_json_path
+from addons.core.redact.formats.json_paths import parse_json_path
+from addons.core.redact.masking.findings import TooComplex
 from addons.core.redact.message_masks import MessageMasks
 from addons.replaying.asked import Body, BodyKind, parsed
 from addons.replaying.differences import Difference, differences, without

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from addons.core.approvals.changes import TooMuchToCompare, compare
 from addons.core.approvals.written import text_of, written
 from addons.core.model import Json
-from addons.core.redact.json_paths import JsonPath, Segment, fold
+from addons.core.redact.formats.json_paths import JsonPath, Segment, fold
 from addons.replaying.masked_values import Fit, MaskedValues
 
 _STEP = re.compile(r'(?P<index>\[[0-9]+\])|\.?(?:(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<plain>[^.\[\]"]+))')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from addons.core.redact.json_paths import JsonPath, parse_json_path
+from addons.core.redact.formats.json_paths import JsonPath, parse_json_path
 
 _HEADER, _QUERY = "header:", "query:"
 

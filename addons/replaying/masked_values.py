@@ -14,9 +14,9 @@ import re2
 
 from addons.core.model import Json
 from addons.core.redact.detector_set import BUILT_IN, PII, SECRETS, DetectorSet
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.json_masks import KIND as BY_PATH
-from addons.core.redact.mask import MASK, UNREAD, Masker
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.json_masks import KIND as BY_PATH
+from addons.core.redact.masking.mask import MASK, UNREAD, Masker
 from addons.core.redact.scrubber import Scrubber
 
 _LONGEST_PATTERN = 64 * 1024

@@ -11,7 +11,7 @@ from addons.core.agent_keys import DROPPED_HEADERS, without_key_in_path, without
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body
 from addons.core.catalogue import Catalogue
 from addons.core.model import Operation, Risk
-from addons.core.redact.mask import contains_mask
+from addons.core.redact.masking.mask import contains_mask
 from addons.core.request_target import BadTarget, normalise
 from addons.replaying.exchange import Exchange, Fields
 

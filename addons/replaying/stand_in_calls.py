@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from addons.core.redact.mask import contains_mask
+from addons.core.redact.masking.mask import contains_mask
 from addons.replaying.asked import Asked, Asking, Body, BodyKind, Pairs
 from addons.replaying.exchange import Exchange, RecordedAnswer
 from addons.replaying.masked_values import Fit, MaskedValues

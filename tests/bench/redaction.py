@@ -27,10 +27,10 @@ from typing import Any
 import hyperscan
 import re2
 
-from addons.core.redact.gate import Gate
-from addons.core.redact.hyperscan_patterns import translated
-from addons.core.redact.mask import Masker
-from addons.core.redact.scan import Scanner, default_scanner
+from addons.core.redact.detectors.hyperscan_patterns import translated
+from addons.core.redact.masking.mask import Masker
+from addons.core.redact.reading.scan import Scanner, default_scanner
+from addons.core.redact.screening.gate import Gate
 from addons.core.redact.scrubber import Scrubber
 from tests.bench import redaction_bodies as bodies
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from addons.core.redact.vendors import fill, hex_
+from addons.core.redact.detectors.vendors import fill, hex_
 
 WORDS = [
     *(

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from addons.cli.main import app
-from addons.core.redact.mask import MASK_KEY, Masker
+from addons.core.redact.masking.mask import MASK_KEY, Masker
 from addons.store.audit.record import AuditRecord, CallFacts, RecordKind
 from addons.store.state_dir import StateDir
 from tests.store.audit_samples import (

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from addons.cli.main import app
 from addons.cli.noted import note_read
-from addons.core.redact.vendors import lower
+from addons.core.redact.detectors.vendors import lower
 from addons.store.state_dir import StateDir
 from addons.store.writing.audit_log import AuditLog
 

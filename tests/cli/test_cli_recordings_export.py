@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from addons.cli.recordings.command import app
 from addons.cli.recordings.curl import HEAD, NoCommand, curl_command
 from addons.cli.recordings.har import har_entry
-from addons.core.redact.mask import Masker
+from addons.core.redact.masking.mask import Masker
 from addons.store.audit.record import SegmentRef
 from addons.store.policy.files import read_catalogue
 from addons.store.recordings.entry import Entry, entry_of

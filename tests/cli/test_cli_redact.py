@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from wsproto.frame_protocol import Opcode
 
 from addons.cli.redact.command import app
-from addons.core.redact.mask import MASK_KEY, Masker
+from addons.core.redact.masking.mask import MASK_KEY, Masker
 from addons.store.policy.files import read_catalogue
 from addons.store.state_dir import StateDir
 from addons.store.trail.reader import read_after

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from addons.core.redact.vendors import fill
+from addons.core.redact.detectors.vendors import fill
 from tests.e2e import forked
 from tests.e2e.gateway_process import ROOT, Gateway, curl
 from tests.sandbox_processes import Issuer, StandIn

@@ -17,7 +17,7 @@ import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from addons.core.redact.vendors import fill
+from addons.core.redact.detectors.vendors import fill
 from addons.store.state_dir import StateDir
 from tests.e2e import forked
 from tests.e2e.gateway_process import ROOT, Curled, Gateway, curl, free_port, wait_until

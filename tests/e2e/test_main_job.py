@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from addons.core.body import decode_body
-from addons.core.redact.mask import MASK, contains_mask
-from addons.core.redact.vendors import fill, upper
+from addons.core.redact.detectors.vendors import fill, upper
+from addons.core.redact.masking.mask import MASK, contains_mask
 from tests.e2e.agent_run import Agent, Said
 from tests.e2e.gateway_process import Gateway
 from tests.e2e.test_abuse_credential import assert_absent

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from addons.core.body import decode_body
-from addons.core.redact.mask import MASK
+from addons.core.redact.masking.mask import MASK
 from tests.e2e.gateway_process import Gateway, free_port, wait_until
 from tests.e2e.open_policy import write_open_policy
 from tests.e2e.raw_client import Tunnel, bearer, tunnel

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from addons.core.redact.vendors import hex_, lower
+from addons.core.redact.detectors.vendors import hex_, lower
 from tests.e2e.gateway_process import Gateway, curl
 from tests.e2e.open_policy import write_open_policy
 from tests.e2e.replaying import replay

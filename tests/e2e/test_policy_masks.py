@@ -17,7 +17,7 @@ import pytest
 import zstandard
 
 from addons.core.body import decode_body
-from addons.core.redact.mask import MASK
+from addons.core.redact.masking.mask import MASK
 from tests.e2e.agent_run import Agent
 from tests.e2e.gateway_process import Gateway, curl
 from tests.e2e.raw_upstream import KEYS, Exchange, RawUpstream, ok

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from addons.core.body import decode_body
-from addons.core.redact.vendors import fill
+from addons.core.redact.detectors.vendors import fill
 from addons.store.recordings.flows import NOT_STORED
 from addons.store.state_dir import StateDir
 from tests.e2e.agent_run import Agent, Said

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from mitmproxy import http
 
-from addons.core.redact.mask import contains_mask
-from addons.core.redact.vendors import fill
+from addons.core.redact.detectors.vendors import fill
+from addons.core.redact.masking.mask import contains_mask
 from tests.e2e.gateway_process import Gateway, curl, free_port, wait_until
 from tests.e2e.stock_mitmproxy import BIN, Mitmdump, read_flows, write_flow
 from tests.sandbox_processes import Issuer, StandIn

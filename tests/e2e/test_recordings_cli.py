@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from addons.core.redact.vendors import fill
+from addons.core.redact.detectors.vendors import fill
 from tests.e2e import forked
 from tests.e2e.gateway_process import Gateway, curl
 from tests.e2e.stock_mitmproxy import Mitmdump, read_flows

@@ -20,7 +20,7 @@ from mitmproxy import http
 from mitmproxy.io import FlowWriter
 from mitmproxy.test import tflow
 
-from addons.core.redact.vendors import fill
+from addons.core.redact.detectors.vendors import fill
 from tests.e2e.agent_run import CLIENTS, Agent, Said
 from tests.e2e.conftest import MakeGateway
 from tests.e2e.gateway_process import Gateway, curl

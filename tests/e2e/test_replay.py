@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from addons.core.redact.vendors import fill
+from addons.core.redact.detectors.vendors import fill
 from tests.e2e.conftest import MakeGateway
 from tests.e2e.gateway_process import Gateway, curl
 from tests.e2e.open_policy import write_open_policy

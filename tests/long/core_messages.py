@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body, encode_body
 from addons.core.model import Json
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.mask import MASK, Masker
+from addons.core.redact.detectors.vendors import fill
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.mask import MASK, Masker
 from addons.core.redact.scrubber import Scrubbed, Scrubber
-from addons.core.redact.vendors import fill
 from tests.long.core_property import Property, linear
 
 _LIMIT = 64 * 1024

@@ -12,8 +12,8 @@ import msgpack
 from hypothesis import strategies as st
 
 from addons.core.model import Json
-from addons.core.redact.mask import MASK, Masker
-from addons.core.redact.protobuf_reader import fields_of
+from addons.core.redact.binary.protobuf_reader import fields_of
+from addons.core.redact.masking.mask import MASK, Masker
 from addons.core.redact.scrubber import Scrubber
 from tests.core.redact.planted import LAYERS, SECRETS, field, form_data, sought
 from tests.long.core_property import Property

@@ -17,7 +17,7 @@ from mitmproxy import http
 from mitmproxy.io import FlowReader
 
 from addons.core.body import decode_body
-from addons.core.redact.mask import MASK
+from addons.core.redact.masking.mask import MASK
 from tests.e2e.gateway_process import Gateway
 from tests.e2e.test_abuse_credential import assert_absent
 from tests.sandbox_processes import Received

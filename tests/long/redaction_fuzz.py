@@ -17,9 +17,9 @@ import msgpack
 
 with atheris.instrument_imports(include=["addons.core.redact", "addons.core.body"]):
     from addons.core.body import BodyTooLarge, UndecodableBody, decode_body
-    from addons.core.redact.findings import TooComplex
-    from addons.core.redact.mask import Masker
-    from addons.core.redact.protobuf_reader import fields_of
+    from addons.core.redact.binary.protobuf_reader import fields_of
+    from addons.core.redact.masking.findings import TooComplex
+    from addons.core.redact.masking.mask import Masker
     from addons.core.redact.scrubber import Scrubbed, Scrubber
 
 from tests.core.redact.planted import GITHUB, LAYERS, SECRETS, field, form_data

@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from addons.core.redact.vendors import fill
+from addons.core.redact.detectors.vendors import fill
 from tests.e2e import raw_client
 from tests.e2e.gateway_process import Gateway
 from tests.long.caller import Answer, Caller

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from addons.core.redact.mask import contains_mask
-from addons.core.redact.vendors import fill
+from addons.core.redact.detectors.vendors import fill
+from addons.core.redact.masking.mask import contains_mask
 from addons.store.audit.check import own_trust
 from addons.store.audit.verify import verify_log
 from addons.store.state_dir import StateDir

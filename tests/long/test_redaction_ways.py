@@ -1,11 +1,11 @@
-"""Some thousand bodies more than tests/core/redact/test_quick_way.py has time for."""
+"""Some thousand bodies more than tests/core/redact/screening/test_quick_way.py has time for."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.core.redact.two_ways import Ways, bodies_with_secrets, both_ways
+from tests.core.redact.screening.two_ways import Ways, bodies_with_secrets, both_ways
 
 
 @pytest.fixture(scope="module")

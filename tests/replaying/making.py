@@ -6,7 +6,7 @@ import itertools
 import json
 
 from addons.core.model import Json
-from addons.core.redact.mask import Masker
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.message_masks import MessageMasks
 from addons.replaying.asked import Asking
 from addons.replaying.exchange import Exchange, RecordedAnswer

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 
 from addons.core.model import Json
-from addons.core.redact.json_paths import BadJsonPath
-from addons.core.redact.vendors import fill
+from addons.core.redact.detectors.vendors import fill
+from addons.core.redact.formats.json_paths import BadJsonPath
 from addons.replaying.comparing import Answer, Comparing, Comparison, told_by_ddgate
 from addons.replaying.differences import Difference
 from addons.replaying.exchange import RecordedAnswer

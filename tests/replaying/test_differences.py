@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.core.model import Json
-from addons.core.redact.json_paths import parse_json_path
-from addons.core.redact.mask import Masker
+from addons.core.redact.formats.json_paths import parse_json_path
+from addons.core.redact.masking.mask import Masker
 from addons.replaying.differences import Difference, differences, json_path, without
 from addons.replaying.masked_values import Fit, MaskedValues
 from tests.replaying.test_masked_values import JSON

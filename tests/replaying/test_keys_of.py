@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from addons.cli.replay.stand_in import keys_of
-from addons.core.redact.vendors import lower
+from addons.core.redact.detectors.vendors import lower
 from addons.replaying.comparing import Answer, Comparing, Comparison
 from addons.replaying.exchange import RecordedAnswer
 from addons.store.config_file import LoadedConfig, parse_config

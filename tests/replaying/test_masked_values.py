@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from addons.core.model import Json
 from addons.core.redact.detector_set import with_own
-from addons.core.redact.json_masks import KIND
-from addons.core.redact.mask import Masker
+from addons.core.redact.detectors.own import read_own_detectors
+from addons.core.redact.detectors.vendors import fill
+from addons.core.redact.masking.json_masks import KIND
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.message_masks import MessageMasks
-from addons.core.redact.own_detectors import read_own_detectors
-from addons.core.redact.vendors import fill
 from addons.replaying.masked_values import Fit, MaskedValues
 
 MASKER = Masker(b"k" * 32)

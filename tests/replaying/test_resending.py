@@ -9,7 +9,7 @@ import pytest
 
 from addons.core.catalogue import Catalogue
 from addons.core.model import Risk
-from addons.core.redact.mask import Masker
+from addons.core.redact.masking.mask import Masker
 from addons.replaying.resending import NotSendable, resent
 from addons.store.policy.files import read_catalogue
 from tests.replaying.making import JSON, exchange

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.core.model import Json
-from addons.core.redact.vendors import fill
+from addons.core.redact.detectors.vendors import fill
 from addons.replaying.stand_in import Given
 from tests.replaying.making import ASKING, JSON, MASKER, ask, exchange, masked, stand_in, told
 from tests.replaying.test_masked_values import JSON as DOCUMENTS

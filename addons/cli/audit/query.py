@@ -14,7 +14,7 @@ from addons.cli.audit.lines import console, print_json, print_lines, render
 from addons.cli.audit.looking import Look, complain, looking, refuse
 from addons.cli.options import DEFAULT_STATE_DIR, StateDirOption
 from addons.cli.time_option import read_time
-from addons.core.redact.mask import MASK_KEY, UNREAD, Masker
+from addons.core.redact.masking.mask import MASK_KEY, UNREAD, Masker
 from addons.store.audit.question import HAS_TEXT, Question
 from addons.store.state_dir import StateDir, StateDirUnusable
 from addons.store.trail.query import NEWEST_FIRST, OLDEST_FIRST

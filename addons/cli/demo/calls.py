@@ -16,7 +16,7 @@ from addons.cli.demo.evidence import Evidence, Received
 from addons.cli.demo.stage import Agent, Said, Stage
 from addons.cli.demo.teller import Teller
 from addons.core.model import Json, Reason
-from addons.core.redact.mask import MASK
+from addons.core.redact.masking.mask import MASK
 from addons.sidecar.environment import DUMMY_API_KEY, DUMMY_APP_KEY
 
 WHO = "sre-agent"

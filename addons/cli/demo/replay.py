@@ -18,7 +18,7 @@ from addons.cli.demo.stage import Stage
 from addons.cli.demo.teller import ClaimFailed
 from addons.cli.processes import Child
 from addons.core.model import Reason
-from addons.core.redact.mask import contains_mask
+from addons.core.redact.masking.mask import contains_mask
 from addons.store.state_dir import create_private_file
 
 _AGENT, _PERSON = "demo-agent", "alice"

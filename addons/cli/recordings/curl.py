@@ -16,7 +16,7 @@ from mitmproxy import http
 from addons.cli.policy.recordings import shown, when
 from addons.core import hosts
 from addons.core.agent_keys import DROPPED_HEADERS
-from addons.core.redact.mask import contains_mask
+from addons.core.redact.masking.mask import contains_mask
 from addons.store.recordings.bodies import body_of
 from addons.store.recordings.entry import Entry
 

@@ -81,7 +81,7 @@ def serve(  # noqa: PLR0913 - each is an option of the command
     from addons.cli.replay import stand_in as replay_stand_in  # noqa: PLC0415 - mitmproxy takes a while to load
     from addons.cli.replay.rehearsal import read_loaded  # noqa: PLC0415 - as above
     from addons.cli.sealed_recordings import keys_for  # noqa: PLC0415 - as above
-    from addons.core.redact.json_paths import BadJsonPath  # noqa: PLC0415 - as above
+    from addons.core.redact.formats.json_paths import BadJsonPath  # noqa: PLC0415 - as above
     from addons.replaying.ignored import ignored  # noqa: PLC0415 - as above
     from addons.replaying.load_recording import Exchanges  # noqa: PLC0415 - as above
     from addons.store.recordings.flows import Recordings  # noqa: PLC0415 - as above

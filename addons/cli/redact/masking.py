@@ -15,8 +15,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from addons.cli.configured import configured
 from addons.core.config_sections import Redaction
 from addons.core.redact.detector_set import BUILT_IN, PII, SECRETS, DetectorSet
-from addons.core.redact.mask import MASK_KEY, Masker
-from addons.core.redact.message_findings import Searcher
+from addons.core.redact.masking.mask import MASK_KEY, Masker
+from addons.core.redact.reporting.message_findings import Searcher
 from addons.core.redact.scrubber import Scrubber
 from addons.store.config_file import LoadedConfig
 from addons.store.masking.detector_files import load_detectors

@@ -12,7 +12,7 @@ from rich.console import Console
 from addons.cli.policy.recordings import print_rows, shown
 from addons.cli.redact.masking import Chosen, progress, scrubber_for
 from addons.core.model import Json
-from addons.core.redact.scoring import Miss, Score, Share, Tally, redact_case
+from addons.core.redact.scoring.score import Miss, Score, Share, Tally, redact_case
 from addons.core.start_problems import GatewayProblem
 from addons.store.masking.corpus import Corpus, CorpusUnreadable
 

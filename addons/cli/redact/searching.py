@@ -19,8 +19,8 @@ from addons.cli.recordings.reading import tell, until_nobody_reads
 from addons.cli.redact.masking import Chosen, existing, progress, searcher_for
 from addons.cli.sealed_recordings import keys_for
 from addons.core.model import Json
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.message_findings import Searcher
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.reporting.message_findings import Searcher
 from addons.core.start_problems import GatewayProblem
 from addons.store.recordings.findings import PartFinding, PartUnread, search_flow
 from addons.store.recordings.flows import (

@@ -16,11 +16,11 @@ from addons.cli.audit.lines import plain
 from addons.cli.redact.masking import Chosen, existing, searcher_for
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body
 from addons.core.model import Json
-from addons.core.redact.difference import Change, Hunk, Piece, hunks
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.http_text import Section, is_http, search_http
-from addons.core.redact.message_findings import Searcher, Spot
-from addons.core.redact.places import Place
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.reporting.difference import Change, Hunk, Piece, hunks
+from addons.core.redact.reporting.http_text import Section, is_http, search_http
+from addons.core.redact.reporting.message_findings import Searcher, Spot
+from addons.core.redact.reporting.places import Place
 from addons.core.start_problems import GatewayProblem
 
 _STANDARD_INPUT = Path("-")

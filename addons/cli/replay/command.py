@@ -135,7 +135,7 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option of the command
     # mitmproxy takes half a second to load, and other subcommands go without it
     from addons.cli.replay.begin import Options, begin  # noqa: PLC0415 - as above
     from addons.cli.replay.choice import Wanted  # noqa: PLC0415 - as above
-    from addons.core.redact.json_paths import BadJsonPath  # noqa: PLC0415 - as above
+    from addons.core.redact.formats.json_paths import BadJsonPath  # noqa: PLC0415 - as above
     from addons.replaying.ignored import ignored  # noqa: PLC0415 - as above
 
     try:

@@ -26,7 +26,7 @@ from addons.cli.processes import ChildFailed, Processes
 from addons.core.config import Config
 from addons.core.config_environment import PREFIX
 from addons.core.model import Json
-from addons.core.redact.mask import MASK_KEY
+from addons.core.redact.masking.mask import MASK_KEY
 from addons.core.start_problems import GatewayProblem
 from addons.store.config_file import LoadedConfig, parse_config
 from addons.store.gateway_status import read_statuses

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from addons.core.config_sections import Redaction
 from addons.core.redact.detector_set import BUILT_IN
-from addons.core.redact.mask import MASK_KEY, Masker
+from addons.core.redact.masking.mask import MASK_KEY, Masker
 from addons.core.redact.message_masks import MessageMasks
 from addons.core.start_problems import GatewayProblem
 from addons.replaying.asked import Asking

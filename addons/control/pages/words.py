@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from markupsafe import Markup, escape
 
 from addons.core.approvals.visible_text import Kind, Run, visible, visible_plain
-from addons.core.redact.mask import MASK
+from addons.core.redact.masking.mask import MASK
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _UNITS = ((90, 1, "second"), (90 * _MINUTE, _MINUTE, "minute"), (36 * _HOUR, _HOUR, "hour"))

@@ -17,7 +17,7 @@ from addons.core.approvals.counterpart import attributes_path, views
 from addons.core.approvals.operation_words import words_of
 from addons.core.approvals.written import Number, Written, text_of
 from addons.core.model import Operation
-from addons.core.redact.mask import MASK
+from addons.core.redact.masking.mask import MASK
 
 MAX_SUMMARY = 240
 

@@ -17,7 +17,7 @@ from functools import cache
 from itertools import chain, groupby
 
 from addons.core.approvals.scripts import LIKE, Class, Classes
-from addons.core.redact.mask import MASK
+from addons.core.redact.masking.mask import MASK
 
 
 class Kind(StrEnum):

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from addons.core.approvals.needs import Needs
 from addons.core.model import Effect, Json, Operation, Principal, Reason
-from addons.core.redact.masks import NO_MASKS
-from addons.core.redact.masks import Masks as Masks  # noqa: PLC0414 - part of what a decision is made of
+from addons.core.redact.masking.asked import NO_MASKS
+from addons.core.redact.masking.asked import Masks as Masks  # noqa: PLC0414 - part of what a decision is made of
 
 
 class Reads(StrEnum):

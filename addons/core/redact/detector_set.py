@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 
-from addons.core.redact.detector import Detector
-from addons.core.redact.detectors import DETECTORS
-from addons.core.redact.scan import Scanner, default_scanner
+from addons.core.redact.detectors.detector import Detector
+from addons.core.redact.detectors.table import DETECTORS
+from addons.core.redact.reading.scan import Scanner, default_scanner
 
 SECRETS = "secrets"
 """Every secret: those with a form of their own, and those that a key, a name or an encoding tells of."""

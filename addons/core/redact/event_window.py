@@ -7,7 +7,7 @@ from __future__ import annotations
 import re2
 
 from addons.core.event_stream import split
-from addons.core.redact.text_reading import DELTAS
+from addons.core.redact.reading.text_reading import DELTAS
 
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1

@@ -10,10 +10,10 @@ from itertools import combinations
 from types import MappingProxyType
 
 from addons.core.redact.detector_set import BUILT_IN, PII, SECRETS, DetectorSet
-from addons.core.redact.json_masks import KIND, NotMaskable, mask_json
-from addons.core.redact.json_paths import JsonPath, parse_json_path
-from addons.core.redact.mask import Masker
-from addons.core.redact.masks import Masks
+from addons.core.redact.formats.json_paths import JsonPath, parse_json_path
+from addons.core.redact.masking.asked import Masks
+from addons.core.redact.masking.json_masks import KIND, NotMaskable, mask_json
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.scrubber import Scrubbed, Scrubber
 
 _MAX_SCRUBBERS = 64

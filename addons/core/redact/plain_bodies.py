@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from addons.core.redact import binary, charsets, columns, grpc, packed
+from addons.core.redact.binary import forms, grpc
+from addons.core.redact.decoding import charsets, packed
+from addons.core.redact.reading import columns
 
 # Read also where the gate sees nothing in their bytes.
 _LOOKED_AT = ("multipart/", "x-www-form-urlencoded", "event-stream", grpc.MEDIA, *columns.MEDIA)
@@ -19,7 +21,7 @@ def is_plain(data: bytes, media: str) -> bool:
         return True
     if _is_looked_at(media) or packed.may_be(data):
         return False
-    return binary.form_of(data, media) is None and charsets.wide_codec(data, media) is None
+    return forms.form_of(data, media) is None and charsets.wide_codec(data, media) is None
 
 
 @lru_cache(maxsize=256)

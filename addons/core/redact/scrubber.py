@@ -8,26 +8,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from addons.core.redact import (
-    binary,
-    charsets,
-    cookies,
-    copies,
-    grpc,
-    multipart,
-    packed,
-    parameters,
-    structure,
-    text_reading,
-)
-from addons.core.redact.document import Document, Length, Piece
-from addons.core.redact.findings import MAX_FINDINGS, Finding, TooComplex, Work, settle
-from addons.core.redact.gate import EVERYWHERE, Hits
-from addons.core.redact.jsonish import Tree
-from addons.core.redact.mask import Masker
-from addons.core.redact.names import NameClass, classify, looks_random
+from addons.core.redact.binary import forms, grpc
+from addons.core.redact.binary.document import Document, Length, Piece
+from addons.core.redact.decoding import charsets, packed
+from addons.core.redact.detectors.names import NameClass, classify, looks_random
+from addons.core.redact.formats import cookies, multipart
+from addons.core.redact.formats.jsonish import Tree
+from addons.core.redact.masking import copies
+from addons.core.redact.masking.findings import MAX_FINDINGS, Finding, TooComplex, Work, settle
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.plain_bodies import is_plain
-from addons.core.redact.scan import MAX_LAYERS, Scanner, default_scanner
+from addons.core.redact.reading import parameters, structure, text_reading
+from addons.core.redact.reading.scan import MAX_LAYERS, Scanner, default_scanner
+from addons.core.redact.screening.gate import EVERYWHERE, Hits
 
 _MAX_BODY = 64 * 1024 * 1024
 _WORK_PER_BYTE = 24
@@ -138,7 +131,7 @@ class Scrubber:
 
     def _as_binary(self, data: bytes, media: str, work: Work, depth: int) -> Scrubbed | None:
         """Wide characters, MessagePack, protobuf; None for what may be plain text."""
-        form = binary.form_of(data, media)
+        form = forms.form_of(data, media)
         done = self._binary(data, work, depth, form) if form is not None else None
         codec = charsets.wide_codec(data, media)
         if codec is None or (done is not None and done.changed):
@@ -278,15 +271,15 @@ class Scrubber:
     def _parameters(self, data: bytes) -> Iterator[Finding]:
         return parameters.find_named(data) if self._scanner.by_name else iter(())
 
-    def _binary(self, data: bytes, work: Work, depth: int, form: binary.Form) -> Scrubbed:
+    def _binary(self, data: bytes, work: Work, depth: int, form: forms.Form) -> Scrubbed:
         """What is broken, or goes on as something else, is read as far as that goes, and then as text."""
-        texts = binary.strings(data, form)
+        texts = forms.strings(data, form)
         if texts is not None and not self._may_hold(texts):
             return _clean(data)
-        document = binary.read(data, form)
+        document = forms.read(data, form)
         if document is not None:
             return self._document(document, work, depth)
-        start = binary.read_start(data, form)
+        start = forms.read_start(data, form)
         end = len(start.data)
         done = self._document(start, work, depth)
         rest = self._apply(data[end:], self._scanner.scan(data[end:], work), None, work)
@@ -335,9 +328,9 @@ class Scrubber:
             if not depth:
                 raise TooComplex("the message is compressed too often")
             return self._packed(text, inside, "", work, depth - 1)
-        if not (depth and piece.form is Length.BIN and binary.form_of(text, "") is binary.Form.MSGPACK):
+        if not (depth and piece.form is Length.BIN and forms.form_of(text, "") is forms.Form.MSGPACK):
             return None
-        return self._binary(text, work, depth - 1, binary.Form.MSGPACK)
+        return self._binary(text, work, depth - 1, forms.Form.MSGPACK)
 
     def _may_hold(self, texts: Sequence[bytes]) -> bool:
         """Whether a string needs to be looked at, for itself or as what the one before it names: asked of all

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from addons.core.redact.masks import Masks
+from addons.core.redact.masking.asked import Masks
 from addons.core.redact.message_masks import MessageMasks
 from addons.core.redact.scrubber import Scrubbed
 from addons.store.masking.fair_turns import FairTurns, NoTurn, TurnLimits

@@ -6,8 +6,8 @@ import gc
 import pickle
 from contextlib import suppress
 
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.json_masks import NotMaskable
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.json_masks import NotMaskable
 from addons.core.redact.message_masks import MessageMasks
 from addons.store.masking.frames import Hello, Outcome, answer, masked, read_question
 from addons.store.worker_channel import Channel, bound_memory, bound_work, run

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from addons.core.redact.corpus_case import Case, CaseInvalid, read_case
+from addons.core.redact.scoring.corpus_case import Case, CaseInvalid, read_case
 
 _FILES = {"positives.jsonl": False, "negatives.jsonl": True}
 _LONGEST_LINE = 256 * 1024 * 1024

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from addons.core.config import Config
-from addons.core.redact.detector import Detector
 from addons.core.redact.detector_set import DetectorSet, with_own
-from addons.core.redact.gitleaks import read_rules
-from addons.core.redact.mask import MASK_KEY, Masker
+from addons.core.redact.detectors.detector import Detector
+from addons.core.redact.detectors.gitleaks import read_rules
+from addons.core.redact.detectors.own import DetectorInvalid, read_own_detectors
+from addons.core.redact.masking.mask import MASK_KEY, Masker
 from addons.core.redact.message_masks import MessageMasks
-from addons.core.redact.own_detectors import DetectorInvalid, read_own_detectors
 from addons.core.yaml_source import Problem, ProblemsError
 from addons.store.config_file import LoadedConfig, read_text
 from addons.store.state_dir import StateDir

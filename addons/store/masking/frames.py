@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.json_masks import NotMaskable
-from addons.core.redact.masks import Masks
+from addons.core.redact.masking.asked import Masks
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.json_masks import NotMaskable
 from addons.core.redact.message_masks import MessageMasks
 from addons.core.redact.scrubber import Scrubbed
 

@@ -7,8 +7,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import quote
 
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.mask import UNREAD
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.mask import UNREAD
 from addons.core.redact.scrubber import ScrubbedText, Scrubber
 from addons.store.masking.bodies import Masking
 

@@ -14,9 +14,9 @@ import pickle
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.json_masks import NotMaskable
-from addons.core.redact.masks import Masks
+from addons.core.redact.masking.asked import Masks
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.json_masks import NotMaskable
 from addons.core.redact.message_masks import MessageMasks
 from addons.core.redact.scrubber import Scrubbed
 from addons.store.masking.fair_turns import FairTurns, NoTurn, TurnLimits

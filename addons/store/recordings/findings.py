@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from mitmproxy import http
 
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.message_findings import Searched, Searcher
-from addons.core.redact.places import Place
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.reporting.message_findings import Searched, Searcher
+from addons.core.redact.reporting.places import Place
 from addons.store.recordings.bodies import body_of
 
 _NAME_BYTES = 200

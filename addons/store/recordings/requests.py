@@ -22,7 +22,7 @@ from addons.core.hosts import DatadogHost
 from addons.core.json_document import UnreadableDocument, parse_document
 from addons.core.model import Actor, Effect, Json, Principal, Reason
 from addons.core.policy.request import Evidence, PolicyRequest, Reads, Seen, Unreadable
-from addons.core.redact.mask import contains_mask
+from addons.core.redact.masking.mask import contains_mask
 from addons.core.request_target import METHOD_OVERRIDE_KEYS, BadTarget, Target, normalise, query_pairs
 from addons.store.recordings.flows import NOT_A_FLOW, NOT_STORED, Damage, RecordedFlow, Recordings, StoredFlow
 from addons.store.recordings.target import recorded_target

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from addons.core.model import Json, Operation, Principal
 from addons.core.policy.request import Evidence, Unreadable
-from addons.core.redact.exact import ExactScrubber
-from addons.core.redact.findings import TooComplex
+from addons.core.redact.masking.exact import ExactScrubber
+from addons.core.redact.masking.findings import TooComplex
 from addons.core.redact.scrubber import Scrubber
 from addons.store.audit.record import AuditRecord, CallFacts, RecordKind
 from addons.store.credentials import Credential, CredentialProblem, Credentials

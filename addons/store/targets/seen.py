@@ -11,8 +11,8 @@ from addons.core.json_document import UnreadableDocument, parse_document
 from addons.core.model import Json
 from addons.core.policy.conditions.field_paths import MisspeltKey, parse_field_path
 from addons.core.policy.request import Evidence, Seen, Unreadable
-from addons.core.redact.exact import ExactScrubber, without_pauses
-from addons.core.redact.findings import TooComplex
+from addons.core.redact.masking.exact import ExactScrubber, without_pauses
+from addons.core.redact.masking.findings import TooComplex
 from addons.core.redact.scrubber import Scrubber
 
 _MAX_FIELDS = 32

@@ -8,7 +8,7 @@ import json
 
 from addons.core.body import BodyTooLarge, UndecodableBody, decode_body
 from addons.core.model import Json
-from addons.core.redact.mask import MASK, Masker
+from addons.core.redact.masking.mask import MASK, Masker
 from addons.store.audit.record import StoredRecord
 from addons.store.trail.body import BodyUnreadable, read_body
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from addons.core.model import Json
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.mask import MASK_KEY, UNREAD, Masker
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.mask import MASK_KEY, UNREAD, Masker
 from addons.core.redact.scrubber import Scrubber
 from addons.store.audit.problems import AuditLogUnusable
 from addons.store.audit.record import AuditRecord, RecordKind, RecordRefused

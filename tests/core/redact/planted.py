@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import zstandard
 
-from addons.core.redact.vendors import fill, hex_
+from addons.core.redact.detectors.vendors import fill, hex_
 
 PASSWORD = "Tr0ub4dor-" + fill(4)
 GITHUB = "ghp_" + fill(36)

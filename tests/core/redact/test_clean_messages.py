@@ -5,7 +5,7 @@ import random
 import pytest
 
 from addons.core.redact.detector_set import BUILT_IN, PII, SECRETS
-from addons.core.redact.mask import Masker
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.scrubber import Scrubber
 from tests.core.redact.clean_messages import clean_messages
 

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from addons.core.redact.detector_set import BUILT_IN
-from addons.core.redact.detectors import DETECTORS
-from addons.core.redact.mask import Masker
+from addons.core.redact.detectors.table import DETECTORS
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.scrubber import Scrubbed, Scrubber
 
 MASKER = Masker(b"k" * 16)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.core.redact.event_window import EventsMerged, EventWindow
-from addons.core.redact.mask import Masker
-from addons.core.redact.masks import Masks
+from addons.core.redact.masking.asked import Masks
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.message_masks import MessageMasks
 
 TOKEN = "ghp_" + "a1B2c3D4e5F6" * 3

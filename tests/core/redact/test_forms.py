@@ -20,8 +20,8 @@ import pytest
 import zstandard
 
 from addons.core.body import decode_body, encode_body
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.mask import MASK, Masker
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.mask import MASK, Masker
 from addons.core.redact.scrubber import Scrubber
 from tests.core.redact.planted import GITHUB, KEY, PASSWORD, base64_of, field, form_data
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from addons.core.policy.request import Masks
-from addons.core.redact.mask import Masker
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.message_masks import MessageMasks
 
 MASKS = MessageMasks(Masker(b"x" * 32))

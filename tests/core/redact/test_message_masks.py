@@ -4,8 +4,8 @@ import msgpack
 import pytest
 
 from addons.core.policy.request import Masks
-from addons.core.redact.json_masks import NotMaskable
-from addons.core.redact.mask import Masker
+from addons.core.redact.masking.json_masks import NotMaskable
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.message_masks import MessageMasks
 
 MASKER = Masker(b"k" * 16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from addons.core.redact.mask import Masker
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.scrubber import Scrubber
 
 

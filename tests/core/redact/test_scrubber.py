@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addons.core.model import Json
-from addons.core.redact import packed
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.mask import Masker
+from addons.core.redact.decoding import packed
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.scrubber import Scrubber
 
 SCRUBBER = Scrubber(Masker(b"k" * 16))

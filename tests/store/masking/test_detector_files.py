@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from addons.cli.main import app
 from addons.core.redact.detector_set import BUILT_IN
-from addons.core.redact.vendors import lower
+from addons.core.redact.detectors.vendors import lower
 from addons.core.yaml_source import ProblemsError
 from addons.store.config_file import read_config
 from addons.store.masking.detector_files import load_detectors

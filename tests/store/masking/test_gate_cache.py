@@ -8,8 +8,8 @@ from pathlib import Path
 import hyperscan
 import pytest
 
-from addons.core.redact import gate
-from addons.core.redact.gate import Gate
+from addons.core.redact.screening import gate
+from addons.core.redact.screening.gate import Gate
 from addons.store.masking.gate_cache import GateCache
 from addons.store.state_dir import StateDir
 

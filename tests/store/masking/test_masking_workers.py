@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from addons.core.redact.findings import TooComplex
-from addons.core.redact.json_masks import NotMaskable
-from addons.core.redact.mask import Masker
-from addons.core.redact.masks import Masks
+from addons.core.redact.masking.asked import Masks
+from addons.core.redact.masking.findings import TooComplex
+from addons.core.redact.masking.json_masks import NotMaskable
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.message_masks import MessageMasks
 from addons.core.redact.scrubber import Scrubbed
 from addons.store.masking import workers as masking_workers

@@ -15,7 +15,7 @@ from addons.core.hosts import lookup
 from addons.core.model import Principal
 from addons.core.policy.policy_set import PolicySet
 from addons.core.policy.request import PolicyRequest
-from addons.core.redact.mask import Masker
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.scrubber import Scrubber
 from addons.store.audit.record import AuditRecord
 from addons.store.credentials import Credentials, CredentialSettings, SecretSource

@@ -9,8 +9,8 @@ import pytest
 from addons.core.model import Json
 from addons.core.policy.request import Seen, Unreadable
 from addons.core.redact import scrubber
-from addons.core.redact.exact import ExactScrubber
-from addons.core.redact.mask import Masker
+from addons.core.redact.masking.exact import ExactScrubber
+from addons.core.redact.masking.mask import Masker
 from addons.core.redact.scrubber import Scrubber
 from addons.store.targets.seen import Resource, resource_of, shown_fields
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.core.model import Json
-from addons.core.redact.mask import Masker
+from addons.core.redact.masking.mask import Masker
 from addons.store.audit.record import AuditRecord, StoredRecord
 from addons.store.trail.body import read_body
 from addons.store.trail.text import TextSearch, request_content

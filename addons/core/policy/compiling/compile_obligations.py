@@ -7,7 +7,7 @@ from addons.core.policy.compiling.policy_file import PolicyFile
 from addons.core.policy.conditions.limits import Limit
 from addons.core.policy.forms import rule_document
 from addons.core.policy.request import Masks
-from addons.core.redact.json_paths import BadJsonPath, parse_json_path
+from addons.core.redact.formats.json_paths import BadJsonPath, parse_json_path
 from addons.core.yaml_source import Path, did_you_mean
 
 _NO_DETECTOR = "secrets, pii, a detector's name, or one of a file that the configuration has under redaction"

@@ -1,0 +1,3 @@
+"""MessagePack, protobuf and gRPC, read as a `document` that can be put together again. Imports `formats`,
+`masking` and `decoding`.
+"""

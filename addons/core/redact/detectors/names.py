@@ -1,0 +1,388 @@
+"""Which names announce a secret, and which values can be one.
+
+A name is judged by how it ends, its separators and case dropped: `DB_PASSWORD`, `dbPassword` and
+`acmesecretkey` announce a secret, `password_max_age`, `key_name` and `next_token` do not.
+"""
+
+# ruff: noqa: PLR2004 - thresholds of a heuristic stand beside what they judge
+
+from __future__ import annotations
+
+import math
+import string
+import unicodedata
+from collections import Counter
+from contextlib import suppress
+from enum import Enum
+from functools import lru_cache
+
+import re2
+
+from addons.core.redact.detectors.services import NAMES as SERVICES
+
+_MAX_NAME = 120
+_LATIN1 = re2.Options()
+_LATIN1.encoding = re2.Options.Encoding.LATIN1
+
+
+class NameClass(Enum):
+    """How much a name says about its value."""
+
+    NONE = "none"
+    PASSWORD = "password"  # noqa: S105 - a class of names. The value is a secret, plain words included
+    SECRET = "secret"  # noqa: S105 - as above. The value is a secret unless it reads like prose
+    WEAK = "key"  # `<vendor>_key`: a secret only if it looks random
+
+
+_SUFFIX = (
+    r"(?:\d{0,2}|value|base|data|string|binary|text|plain|plaintext|raw|b64|base64|encoded|new|old|current"
+    r"|confirm|confirmation)"
+)
+_PASSWORD = re2.compile(
+    r"(?:password|passwd|passwrd|passphrase|passcode|passwort|pwd|contrasena|motdepasse|senha|dbpass|userpass|psk"
+    r"|kennwort|wachtwoord|lozinka|haslo|salasana|losenord|adgangskode|passord|heslo|jelszo|presharedkey"
+    r"|rootpass|smtppass|sshpass|mysqlpass|pgpass|redispass|authpass|adminpass|proxypass|keypass|storepass)s?"
+    + _SUFFIX
+    + "$",
+)
+_SECRET = re2.compile(
+    r"(?:secret|token|tokn|apikey|apikeys|appkey|applicationkey|accesskey|authkey|privatekey|secretkey"
+    r"|privkey|signingkey|signaturekey|encryptionkey|decryptionkey|cryptokey|hmackey|masterkey|sharedkey"
+    r"|sharedaccesskey|accountkey|storagekey|servicekey|licensekey|sessionkey|consumerkey|clientkey"
+    r"|webhookkey|deploykey|integrationkey|adminkey|rootkey|userkey|writekey|ingestkey|ingestionkey"
+    r"|sshkey|rsakey|pgpkey|tlskey|sslkey|serverkey|serviceaccountkey|securitykey|credential|creds|credentials"
+    r"|authorization|cookie|cookies|connectionstring|connstring|connstr|jwt|bearer|otp|totp|mfacode|otpcode"
+    r"|cvv|cvc|recoverycode|backupcode|seedphrase|mnemonic|sessiontoken|sastoken|authtoken|apipat|subscriptionkey"
+    r"|sharedaccesssignature|verificationcode|onetimecode|activationcode|authcode|jenkinscrumb|passwordsalt|parola"
+    r"|recoveryphrase|passwordhash|passwdhash|pwdhash|deviceprovisionkey|provisiondevicekey)s?"
+    + _SUFFIX
+    + "$",
+)
+_NOT_SECRET = re2.compile(
+    r"(?:(?:page|nextpage|next|prev|previous|continuation|cursor|sync|resume|start|end|last|max|min|num|input"
+    r"|output|prompt|completion|total|cached|reasoning|stop|eos|bos|pad|unk|cls|sep|mask|web|jsonweb|nextsync"
+    r"|paging|pagination|scroll|word|sub|text|request|idempotency|client(?:request)?|llm|audio|image|accepted"
+    r"|rejected|estimated|generated|cacheread|cachewrite|used|remaining|non|special|clienttoken|dedup"
+    r")tokens?|public[a-z]{0,12}key|pub[a-z]{0,4}key|samesitecookie"
+    r")$",
+)
+_QUESTIONS = frozenset(
+    [
+        "is",
+        "has",
+        "have",
+        "no",
+        "non",
+        "use",
+        "uses",
+        "used",
+        "allow",
+        "allows",
+        "require",
+        "requires",
+        "required",
+        "enable",
+        "enabled",
+        "disable",
+        "disabled",
+        "show",
+        "hide",
+        "forgot",
+        "missing",
+        "invalid",
+        "needs",
+        "need",
+        "can",
+        "should",
+        "must",
+        "supports",
+        "support",
+        "with",
+        "without",
+    ],
+)
+_BENIGN_KEY_WORDS = frozenset(
+    [
+        "foreign",
+        "primary",
+        "routing",
+        "partition",
+        "sort",
+        "cache",
+        "tag",
+        "attribute",
+        "aggregation",
+        "bucket",
+        "sequence",
+        "group",
+        "grouping",
+        "idempotency",
+        "dedup",
+        "dedupe",
+        "unique",
+        "index",
+        "object",
+        "s3",
+        "row",
+        "column",
+        "field",
+        "facet",
+        "metric",
+        "event",
+        "lookup",
+        "hash",
+        "range",
+        "shard",
+        "translation",
+        "i18n",
+        "message",
+        "label",
+        "registry",
+        "arrow",
+        "hot",
+        "short",
+        "cut",
+        "map",
+        "dict",
+        "json",
+        "pem",
+        "public",
+        "pub",
+        "kms",
+        "vault",
+        "host",
+        "ssh",
+        "composite",
+        "natural",
+        "surrogate",
+        "business",
+        "candidate",
+        "super",
+        "alternate",
+        "ordering",
+        "order",
+        "redis",
+        "hkey",
+        "config",
+        "setting",
+        "settings",
+        "locale",
+        "string",
+        "resource",
+        "search",
+        "filter",
+        "query",
+        "join",
+        "entity",
+        "record",
+        "document",
+        "doc",
+        "cluster",
+        "issue",
+        "jira",
+        "project",
+        "ticket",
+        "monitor",
+        "dashboard",
+        "widget",
+        "key",
+        "any",
+        "press",
+        "enter",
+        "escape",
+        "function",
+        "home",
+    ],
+)
+_BENIGN_ENDS = ("mon", "tur", "don", "whis", "s3", *(word for word in _BENIGN_KEY_WORDS if len(word) > 3))
+_WEAK_NAMES = frozenset(
+    ("devicecode", "codeverifier", "authorizationcode", "samlresponse", "assertion", "clientassertion", "sas")
+)
+_PLACEHOLDER = re2.compile(
+    rb"(?i)^(?:|null|none|nil|undefined|true|false|yes|no|on|off|empty|unset|default|required|optional|missing"
+    rb"|invalid|incorrect|wrong|expired|denied|unknown|hidden|masked|redacted|removed|filtered|secret|password"
+    rb"|passwd|token|string|text|integer|number|boolean|object|array|str|int|bytes|todo|tbd|n/?a|example"
+    rb"|changeme|change[_-]?me|your[a-z0-9_ -]*|my[_-]?(?:secret|password|token|key)"
+    rb"|(?:insert|enter)[_ -].*"
+    rb"|[*x.?#_\-\xe2\x80\xa2\xb7\s]+|<.*>|\[.*\]|\{.*\}|\$[A-Za-z_]\w*|\$[({].*|%[a-z]|%\(.*|%[A-Z_]+%|\|"
+    rb"|(?:vault|secretref|ref|env|file|op|awssm|gcpsm|ssm|sm|kms|keyvault|arn|urn|enc):.*"
+    rb"|(?:process\.env|os\.environ|os\.getenv|env|secrets|var|local|config|settings|self|this|data|params)[.\[(].*"
+    rb"|(?:basic|bearer|digest|negotiate|oauth2?|api[_-]?key|apikey|jwt|saml|sha\d*|md5|hmac.{0,8})"
+    rb"|.*(?:\$\{|\{\{|<%|%\{).*|[a-z_.]+\(\);?)$",
+    options=_LATIN1,
+)
+_PLAIN_WORDS = re2.compile(rb"^[A-Za-z]?[a-z]+(?:[-_.:/,' ]+[A-Za-z]?[a-z]*)*[.!?:;,]?$", options=_LATIN1)
+_ALL_CAPS_WORDS = re2.compile(rb"^[A-Z]+(?:[-_. ][A-Z]+)*$", options=_LATIN1)
+_URL = re2.compile(rb"(?i)^[a-z][a-z0-9+.\-]{1,20}:\\?/\\?/", options=_LATIN1)
+_PATH = re2.compile(
+    rb"^(?:~|\.{0,2})/[\w./@\- ]*$|^[A-Za-z]:\\|^[\w\-]+(?:/[\w\-.]+)*\.[a-z]{2,5}$", options=_LATIN1
+)
+_FILE = re2.compile(rb"^/[\w.\-]+(?:/[\w.\-]+)+/?$|^arn:")
+_MNEMONIC = re2.compile(rb"^[a-z]{3,8}(?: [a-z]{3,8})+$")
+_GROUPS = re2.compile(rb"^[A-Za-z0-9]{4}(?: [A-Za-z0-9]{4}){3,7}$")
+_UUID = re2.compile(rb"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+_WEAK_VALUE = re2.compile(rb"^[A-Za-z0-9+/=_\-.~:|]{16,512}$")
+_DATE = re2.compile(rb"^\d{4}-\d\d-\d\d")
+_WORDS = re2.compile(r"[A-Z]+(?:[^A-Za-z]|$)|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+CONTAINERS = re2.compile(
+    r"(?i)^(?:.*[_\-.])?(?:secrets?|credentials?|creds|passwords?|tokens|api_?keys|private_?keys|cookies|secret_?data|secret_?values?)$"
+)
+"""Names of objects that hold secrets under names of any kind."""
+_IDENTIFIERS = re2.compile(rb"^[A-Za-z_][\w\-]*(?:\.[A-Za-z_]\w*)+$")
+_CARD_CODE = re2.compile(r"(?i)(?:^|[_\-. ]|card)(?:cvv|cvc)2?$")
+_CODE = re2.compile(rb"^[A-Za-z_][\w.]*[(\[].*$", options=_LATIN1)
+
+
+@lru_cache(maxsize=8192)
+def classify(name: str) -> NameClass:
+    """Tell what the value under `name` (a JSON key, header, query or variable name) is likely to be."""
+    if len(name) > _MAX_NAME or is_noise(name.encode("latin-1", "replace")):
+        return NameClass.NONE
+    if not name.isascii():
+        name = _without_accents(name)
+    glued = "".join(c for c in name.lower() if c.isalnum())
+    words = [word.strip("_-. :/").lower() for word in _WORDS.findall(name)]
+    if not glued or _NOT_SECRET.fullmatch(glued) or (len(words) > 1 and words[0] in _QUESTIONS):
+        return NameClass.NONE
+    if any(_NOT_SECRET.fullmatch("".join(words[-count:])) for count in (1, 2, 3)):
+        return NameClass.NONE
+    last = words[-1] if words else ""
+    if _PASSWORD.search(glued) or last in {"pass", "pw"}:
+        return NameClass.PASSWORD
+    if _SECRET.search(glued) or (last in {"pat", "sig"} and glued != last):
+        return NameClass.SECRET
+    if last == "auth" or glued in _WEAK_NAMES:
+        return NameClass.WEAK
+    return _of_key(words, glued) if glued.endswith("key") else NameClass.NONE
+
+
+def _of_key(words: list[str], glued: str) -> NameClass:
+    """Of a name that ends in `key`: whose key it is tells most."""
+    owner = glued[:-3]
+    if not SERVICES.isdisjoint((owner, owner.removeprefix("x"), *words[-2:-1])):
+        return NameClass.SECRET
+    if not owner or owner.endswith(_BENIGN_ENDS) or (len(words) > 1 and words[-2] in _BENIGN_KEY_WORDS):
+        return NameClass.NONE
+    return NameClass.WEAK
+
+
+def _without_accents(name: str) -> str:
+    """Names are read as Latin-1: what was UTF-8 is read as that, and letters lose their marks."""
+    with suppress(UnicodeError):
+        name = name.encode("latin-1").decode()
+    folded = unicodedata.normalize("NFKD", name.replace("ł", "l").replace("ø", "o"))
+    return "".join(char for char in folded if not unicodedata.combining(char))
+
+
+def is_placeholder(value: bytes) -> bool:
+    """Whether `value` stands for a secret and is none: empty, `null`, `<redacted>`, `${VAR}`, a mask."""
+    return _PLACEHOLDER.search(value[:400].strip()) is not None
+
+
+def entropy(value: bytes) -> float:
+    """Shannon entropy in bits per byte."""
+    total = len(value)
+    return -sum(n / total * math.log2(n / total) for n in Counter(value).values()) if total else 0.0
+
+
+def can_be_password(value: bytes) -> bool:
+    """For a value under a password's name: anything that is not a placeholder or a sentence."""
+    if is_placeholder(value) or len(value) > 4096 or _FILE.search(value):
+        return False
+    return not (value.count(b" ") >= 2 and _PLAIN_WORDS.search(value) is not None) or is_phrase(value)
+
+
+def is_phrase(value: bytes) -> bool:
+    """Whether it is a mnemonic (BIP 39) of 12 to 24 words, or a password in groups of four letters."""
+    if _GROUPS.search(value):
+        return True
+    return _MNEMONIC.search(value) is not None and value.count(b" ") in {11, 14, 17, 20, 23}
+
+
+def can_be_secret(value: bytes) -> bool:
+    """For a value under a token's or key's name: not prose, a word, an identifier, a path or a URL."""
+    text = value.strip()
+    if len(text) < 6 or is_placeholder(text):
+        return False
+    if is_phrase(text):
+        return True
+    if _PLAIN_WORDS.search(text) or (_ALL_CAPS_WORDS.search(text) and len(text) < 16):
+        return len(text) >= 20 and not set(text) & set(b" -_./:,'")
+    if _IDENTIFIERS.search(text) and entropy(text) < 4.0 and not has_digit(text):
+        return False
+    if _CODE.search(text) or (_PATH.search(text) and not _mixed(text)) or _DATE.search(text):
+        return False
+    if _URL.search(text):
+        return b"@" in text
+    if text.isdigit():
+        return len(text) >= 6
+    if b" " in text:
+        return text.count(b" ") <= 2 and any(_mixed(part) and len(part) >= 8 for part in text.split())
+    return True
+
+
+def is_card_code(name: str, value: bytes) -> bool:
+    """Whether it is what is printed on a card beside its number, which nobody may store (PCI DSS, 3.3.1)."""
+    return _CARD_CODE.search(name) is not None and len(value) in {3, 4} and value.isdigit()
+
+
+def looks_random(value: bytes) -> bool:
+    """For a value under a name that says little: long, mixed, of high entropy, and no id, date or path."""
+    if not _WEAK_VALUE.search(value) or _UUID.search(value) or _DATE.search(value) or _URL.search(value):
+        return False
+    if _PATH.search(value) or not _mixed(value):
+        return False
+    return _switches(value) >= 4 and entropy(value) >= 3.0
+
+
+def is_noise(value: bytes) -> bool:
+    """Whether a text that stands where a name might is a random id, whatever it ends with."""
+    return (
+        len(value) >= _MIN_NOISE
+        and b" " not in value
+        and not _DIGITS.isdisjoint(value)
+        and value.upper() != value != value.lower()
+        and _switches(value) * 5 > len(value) * 2
+    )
+
+
+def is_dense(value: bytes) -> bool:
+    """For a value under no name of its own inside a container of secrets, or after prose."""
+    return (
+        len(value) >= 8
+        and b" " not in value
+        and not is_placeholder(value)
+        and _mixed(value)
+        and (not _URL.search(value) and not _DATE.search(value) and not _PATH.search(value))
+    )
+
+
+_MIN_NOISE = 40  # characters
+_DIGITS = frozenset(string.digits.encode())
+_LOWER = frozenset(string.ascii_lowercase.encode())
+_LETTERS = frozenset(string.ascii_letters.encode())
+
+
+def has_digit(value: bytes) -> bool:
+    return not _DIGITS.isdisjoint(value)
+
+
+def count_digits(value: bytes) -> int:
+    return sum(code in _DIGITS for code in value)
+
+
+def _mixed(value: bytes) -> bool:
+    kinds = set(value)
+    return bool(kinds & _LETTERS) and bool(
+        kinds & _DIGITS or len(kinds - _LETTERS - frozenset(b" ._-/:,")) > 0
+    )
+
+
+def _switches(value: bytes) -> int:
+    """How often the text changes between digits, lower case and upper case."""
+    count, before = 0, 0
+    for code in value:
+        kind = 1 if code in _DIGITS else 2 if code in _LOWER else 3 if code in _LETTERS else before
+        count += before not in (0, kind)
+        before = kind
+    return count

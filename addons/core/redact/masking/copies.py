@@ -1,0 +1,145 @@
+"""Every other copy of a masked value in the same message."""
+
+from __future__ import annotations
+
+import json
+import string
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import quote
+
+import hyperscan
+
+from addons.core.redact.formats.jsonish import Tree
+from addons.core.redact.formats.quotes import Quotes
+from addons.core.redact.masking.findings import Finding, TooComplex
+
+_MIN_LENGTH = 8
+_SURE_LENGTH = 16
+_SEARCHED_ONE_BY_ONE = 100_000_000  # bytes gone through: some 50 ms
+_AT_EACH_PLACE = 100  # bytes that are gone through one by one in the time that it takes to compile a form
+_MAX_ALIKE = 16
+_MAX_FORMS = 20_000  # each costs as much to prepare for as a hundred kilobytes to search
+_MAX_PLACES = 1_000_000
+# RFC 3986, section 2.3: nothing escapes these.
+_UNESCAPED = (string.ascii_letters + string.digits + "-._~").encode()
+
+
+def find(data: bytes, found: Sequence[Finding], tree: Tree | None) -> Iterator[Finding]:
+    """Find copies of the secrets of `found` in `data`, as they are, JSON-escaped and percent-encoded. In JSON
+    (`tree`) only inside strings. Values short or plain enough to be ordinary words are not looked for. Raises
+    `TooComplex` for more than can be looked for.
+    """
+    forms = {
+        form: finding
+        for finding in {finding.secret: finding for finding in found}.values()
+        if is_telling(finding.secret)
+        for form in _forms(finding.secret)
+    }
+    strings = _Strings(data, tree) if tree is not None else None
+    for form, position in _places(data, forms):
+        finding = forms[form]
+        end = position + len(form)
+        if _stands_alone(data, position, end, finding.secret) and (
+            strings is None or strings.hold(position, end)
+        ):
+            yield Finding(position, end, finding.detector, finding.kind, finding.secret)
+
+
+def _places(data: bytes, forms: Iterable[bytes]) -> Iterable[tuple[bytes, int]]:
+    """Give each form with every offset at which it stands."""
+    wanted = list(forms)
+    if len(wanted) * len(data) <= _SEARCHED_ONE_BY_ONE:
+        return [(form, position) for form in wanted for position in _occurrences(data, form)]
+    if len(wanted) > _MAX_FORMS:
+        raise TooComplex("the message has too many secrets to look for copies of each")
+    by_head: dict[bytes, list[bytes]] = {}
+    for form in wanted:
+        by_head.setdefault(form[:_MIN_LENGTH], []).append(form)
+    if len(data) <= _AT_EACH_PLACE * len(wanted) and max(map(len, by_head.values())) <= _MAX_ALIKE:
+        return _at_each_place(data, by_head)
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    # Byte by byte in hexadecimal: no character means anything then, nor ends the expression.
+    database.compile(expressions=[rb"\x" + form.hex(" ").encode().replace(b" ", rb"\x") for form in wanted])
+    places: list[tuple[bytes, int]] = []
+
+    def add(index: int, _start: int, end: int, _flags: int, _context: object) -> bool:
+        places.append((wanted[index], end - len(wanted[index])))
+        return len(places) > _MAX_PLACES
+
+    try:
+        database.scan(data, match_event_handler=add)
+    except hyperscan.ScanTerminated:
+        raise TooComplex("the message has too many copies of its secrets") from None
+    return places
+
+
+def _at_each_place(data: bytes, by_head: dict[bytes, list[bytes]]) -> list[tuple[bytes, int]]:
+    """As `_places`, by the first bytes of each form: quicker than to compile thousands for a small text."""
+    places = range(len(data) - _MIN_LENGTH + 1)
+    heads = [place for place in places if data[place : place + _MIN_LENGTH] in by_head]
+    return [
+        (form, place)
+        for place in heads
+        for form in by_head[data[place : place + _MIN_LENGTH]]
+        if data.startswith(form, place)
+    ]
+
+
+def _occurrences(data: bytes, form: bytes) -> Iterator[int]:
+    position = data.find(form)
+    while position >= 0:
+        yield position
+        position = data.find(form, position + len(form))
+
+
+def is_telling(value: bytes) -> bool:
+    """Whether a value is long and odd enough not to stand elsewhere by chance."""
+    if len(value) < _MIN_LENGTH or value.startswith(b"[REDACTED:"):
+        return False
+    return len(value) >= _SURE_LENGTH or not (value.isalpha() or value.isdigit())
+
+
+def _forms(value: bytes) -> set[bytes]:
+    if not value.translate(None, _UNESCAPED):
+        return {value}
+    forms = {value, quote(value, safe="").encode()}
+    try:
+        text = value.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return forms
+    forms.add(json.dumps(text)[1:-1].encode())
+    forms.add(json.dumps(text, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass"))
+    return forms
+
+
+def _stands_alone(data: bytes, start: int, end: int, value: bytes) -> bool:
+    """Short values count only as whole words."""
+    if len(value) >= _SURE_LENGTH:
+        return True
+    before, after = data[start - 1 : start], data[end : end + 1]
+    return not before.isalnum() and not after.isalnum()
+
+
+class _Strings:
+    """Whether a place is inside a string, those of spans that were passed over included."""
+
+    def __init__(self, data: bytes, tree: Tree) -> None:
+        self._data = data
+        self._leaves = tree.leaves
+        self._starts = [leaf.start for leaf in tree.leaves]
+        self._skipped = tree.skipped
+        self._skipped_at = [start for start, _ in tree.skipped]
+        self._read: dict[int, Quotes] = {}
+
+    def hold(self, start: int, end: int) -> bool:
+        index = bisect_right(self._skipped_at, start) - 1
+        if index >= 0 and start < self._skipped[index][1]:
+            return self._of_skipped(index).hold(start, end)
+        index = bisect_right(self._starts, start) - 1
+        return index >= 0 and self._leaves[index].quoted and end <= self._leaves[index].end
+
+    def _of_skipped(self, index: int) -> Quotes:
+        if index not in self._read:
+            self._read[index] = Quotes(self._data, self._skipped[index][0])
+        return self._read[index]

@@ -1,0 +1,312 @@
+"""Secrets announced by a name in running text: `password=…`, `TOKEN: …`, `--api-key …`, `<secret>…</secret>`,
+`password is …`, multipart fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import re2
+
+from addons.core.redact.detectors.names import (
+    NameClass,
+    can_be_password,
+    can_be_secret,
+    classify,
+    has_digit,
+    is_card_code,
+    is_dense,
+    looks_random,
+)
+from addons.core.redact.masking.findings import Finding
+from addons.core.redact.screening.announced import STEM
+
+_LATIN1 = re2.Options()
+_LATIN1.encoding = re2.Options.Encoding.LATIN1
+
+_CLOSE = r"(?:\\*[\"'`\])*]){0,4}"
+_OPERATOR = r"\s{0,24}(?:=>|->|:=|===?|=|:)"
+
+
+def _compile(pattern: str) -> re2._Regexp:
+    return re2.compile(pattern.encode("latin-1"), options=_LATIN1)
+
+
+_PAIR = _compile(f"({STEM})" + _CLOSE + _OPERATOR)
+_SPOKEN = _compile(r"(?i:(api|access|secret|private|license|encryption|signing|shared) )\z")
+_FLAG = _compile(r"(--?[A-Za-z][A-Za-z0-9\-_.]{0,60})[\"']?(?:[ \t]+|,\s*)\\?[\"']?([^\s\"',\]\\]{4,})")
+# All but passwords need a verb or an operator: `cache key shop:1` is no secret, and opens no gate.
+_PROSE = _compile(
+    r"(?i:(?:password (?:(?:(?:has been|was|is) )?"
+    r"(?:(?:set|changed|reset|updated) to|(?:generated )?(?:for|of) [^\s:]{1,64}(?: is|:))|is|was|to|=|:)?"
+    r"|(?:passphrase|passwd|pwd|token|secret|key|passwort|kennwort|wachtwoord|contrase(?:n|\xc3\xb1|\xf1)a|senha|passe)"
+    r" (?:is|was|ist|lautet|es|est|=|:))\s*[\"'`]?)([^\s\"'`,;]{6,256})"
+)
+_STATED = _compile(
+    r"(?i:\b([A-Za-z0-9_.\-]{0,60}(?:token|secret|key|auth|credentials?|cred)) (?:is|was) [\"'`]?)"
+    r"([A-Za-z0-9+/=_\-.~]{16,256})"
+)
+# A variable of an environment as Docker, shells and Windows set it.
+_SPACED = _compile(
+    r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_?(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY))[ \t]+(?:to )?"
+    r"[\"']?([^\s\"'\\]{8,256})"
+)
+_ELEMENT = _compile(
+    r"<([A-Za-z_][A-Za-z0-9_.:\-]{0,60})(?:\s[^<>]{0,200})?>\s*(?:<!\[CDATA\[)?([^<>\s][^<>]*?)(?:\]\]>\s*)?</"
+)
+# Of a property list, or of a map as XML.
+_ENTRY = _compile(
+    r"<(?:key|name|string)>\s*([A-Za-z0-9_.\-]{1,60})\s*</(?:key|name|string)>\s*<(?:value|string|data)>"
+    r"\s*([^<>\s][^<>]*)</"
+)
+# As Python and others show a pair: `('password', b'…')`.
+_TUPLE = _compile(r"[(\[]\s?b?[\"']([A-Za-z0-9_.\-]{1,60})[\"'],\s?b?[\"']([^\"'\\\r\n]+)[\"'][)\]]")
+_ATTRIBUTE = _compile(
+    r"(?i:\b(?:name|key|id)=)\\*[\"']([A-Za-z0-9_.\-]{1,60})\\*[\"']"
+    r"(?:\s+[A-Za-z\-]{1,20}=\\*[\"'][^\"'<>\r\n]{0,60}[\"']){0,4}[^<>\r\n\"']{0,60}(?i:\b(?:value|content)=)"
+    r"\\*[\"']([^\"'\\]+)",
+)
+# Of a properties file as XML.
+_ENTITLED = _compile(
+    r"(?i:\b(?:name|key)=)\\*[\"']([A-Za-z0-9_.\-]{1,60})\\*[\"'](?:\s[^<>]{0,120})?>\s*([^<>\s][^<>]*?)\s*</"
+)
+# As YAML and JSON in text have it: a name, and the value beside it.
+_NEIGHBOURS = _compile(
+    r"(?i:\b(?:name|key))\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?([A-Za-z0-9_.\-]{1,60})\\*[\"']?\s{0,40},?\s{0,40}"
+    r"(?:\\*[\"'])?(?i:value|content)\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?([^\s\"'\\,}]+)"
+)
+_MULTIPART = _compile(
+    r"(?i:name=)\"([^\"\r\n]{1,60})\"[^\r\n]{0,200}\r?\n(?:[A-Za-z\-]+:[^\r\n]*\r?\n)*\r?\n([^\r\n]+)\r?\n"
+)
+_NAMED_VALUES = (
+    ((b"<",), _ELEMENT),
+    ((b"</key>", b"</name>", b"</string>"), _ENTRY),
+    ((b"',", b'",'), _TUPLE),
+    ((b"<",), _ATTRIBUTE),
+    ((b"</",), _ENTITLED),
+    ((b"alue", b"ontent"), _NEIGHBOURS),
+    ((b'name="',), _MULTIPART),
+)
+_NAME_LEFT = _compile(r"[A-Za-z0-9_.\-]*\z")
+_QUOTE = _compile(r"\\*[\"'`]")
+# What may stand between a name and the quotes of its value.
+_WRAPPED = _compile(r"(?:Some\(|\s{0,20}string\([0-9]+\) |[bBuUrRfF@$]{1,2})[\"']")
+_LIST = _compile(r"\[\s*[\"']")
+_LISTED = _compile(r"[\"']([^\"'\\\r\n]+)[\"']\s*(?:,\s*|\]|\z)")
+# YAML (1.2.2, 6.9 and 8.1): properties of a value, and values that stand in the next lines.
+_PROPERTIES = _compile(r"(?:[!&][^\s]*[ \t]+){1,2}")
+_BLOCK = _compile(r"(?:[|>][+\-0-9]{0,2})?[ \t]*\r?\n([ \t]+)")
+_BLOCK_LINE = _compile(r"(?:-[ \t]+|(?:secure|value|default|plaintext):[ \t]+)?[\"']?([^\s\"'\\]+)")
+_MAX_LINES = 64
+_TRIPLE = (b'"""', b"'''")
+_TEMPLATE = b"{{"
+_MASKED = _compile(r"\[[A-Za-z_ \-]{1,40}\]")
+# What a program gets a value from, in its source.
+_REFERENCE = _compile(r"^(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*$|^[A-Za-z_][\w.]*\((?:[A-Za-z_][\w.]*\)?)?$")
+_PASSWORD_VALUE = _compile(r"[^\s\"'`<>&;,\\]+")
+_SECRET_VALUE = _compile(r"[^\s\"'`<>&;,\\)\]}|]+")
+_SCHEME = _compile(
+    r"(?i:bearer|basic|token|digest|negotiate|apikey|api-key|ssws|splunk|bot|jwt|delegated|key)[ +]+"
+)
+_DIRECTORIES = frozenset((b"pwd", b"oldpwd"))
+_MAX_NAME = 120
+_MAX_VALUE = 4096
+_MAX_BACKSLASHES = 64
+
+
+def find_pairs(text: bytes) -> Iterator[Finding]:
+    """Everything a name announces in `text`; offsets into it."""
+    yield from _assignments(text)
+    if b"-" in text:
+        for match in _FLAG.finditer(text):
+            start, end = match.span(2)
+            yield from _judge(
+                text, match.group(1).lstrip(b"-"), start, _before_template(text, start, end), near=False
+            )
+    yield from _in_prose(text)
+    for signs, pattern in _NAMED_VALUES:
+        if any(sign in text for sign in signs):
+            for match in pattern.finditer(text):
+                yield from _judge(text, match.group(1), *match.span(2), near=True)
+
+
+def _in_prose(text: bytes) -> Iterator[Finding]:
+    """After a name and a verb, or a space alone."""
+    for match in _PROSE.finditer(text):
+        start = match.start(1)
+        value = text[start : _before_template(text, start, match.end(1))].rstrip(b".!?)")
+        if is_dense(value) and looks_like_prose_secret(value):
+            yield Finding(start, start + len(value), "prose", "password", value)
+    for match in _STATED.finditer(text):
+        if looks_random(match.group(2)):
+            yield from _judge(text, match.group(1), *match.span(2), near=True)
+    for match in _SPACED.finditer(text):
+        start, end = match.span(2)
+        if has_digit(match.group(2)):
+            yield from _judge(text, match.group(1), start, _before_template(text, start, end), near=False)
+
+
+def looks_like_prose_secret(value: bytes) -> bool:
+    """After `password is`: more than a number or a name with a colon or an `=` in it."""
+    if b"(" in value:  # `password varchar(255)`
+        return False
+    return b"=" not in value.rstrip(b"=") and not value.endswith(b":") and has_digit(value)
+
+
+def _assignments(text: bytes) -> Iterator[Finding]:
+    done = 0
+    for match in _PAIR.finditer(text):
+        begin, stop = match.span()
+        if begin < done:  # inside a value that is taken already
+            continue
+        before = text[
+            max(0, begin - _MAX_NAME) : begin
+        ]  # a slice: RE2's `\z` is the end of text, not of a range
+        left = _NAME_LEFT.search(before)
+        name_start = begin - (len(left.group()) if left is not None else 0)
+        if text.endswith(
+            b"[REDACTED:", 0, name_start
+        ):  # a mask: what follows it is not announced by its kind
+            continue
+        name = text[name_start : match.end(1)]
+        if name[:3].lower() == b"key" and (spoken := _SPOKEN.search(before)) is not None:
+            name = spoken.group(1) + name
+        for finding in _assigned(text, name, stop, text[stop - 1 : stop]):
+            done = finding.end
+            yield finding
+
+
+def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Iterator[Finding]:
+    kind = classify(name.decode("latin-1"))
+    if kind is NameClass.NONE:
+        return
+    while position < len(text) and text[position] in b" \t":
+        position += 1
+    position = _past_prefix(text, position, operator)
+    quote = _QUOTE.match(text, position)
+    if quote is not None:
+        mark = text[position : position + 3] if text.startswith(_TRIPLE, position) else quote.group()
+        start = position + len(mark)
+        yield from _judge(text, name, start, _closing(text, start, mark), near=True)
+        return
+    if _MASKED.match(text, position) is not None:
+        return
+    if operator == b":" and (block := _BLOCK.match(text, position)) is not None:
+        yield from _below(text, name, block)
+        return
+    if _LIST.match(text, position) is not None:
+        yield from _listed(text, name, position + 1)
+        return
+    scheme = _SCHEME.match(text, position) if kind is not NameClass.PASSWORD else None
+    if scheme is not None:
+        position = scheme.end()
+    pattern = _PASSWORD_VALUE if kind is NameClass.PASSWORD else _SECRET_VALUE
+    limit = _before_template(text, position, min(position + _MAX_VALUE, len(text)))
+    value = pattern.match(text, position, limit)
+    if value is not None and _REFERENCE.search(value.group()) is None:
+        end = position + len(value.group().rstrip(b".)]}"))
+        if kind is NameClass.PASSWORD and text[position:end].count(b"(") > text[position:end].count(b")"):
+            end = value.end()
+        yield from _judge(text, name, position, end, near=operator == b"=")
+
+
+def _before_template(text: bytes, start: int, end: int) -> int:
+    """Where a value ends that a template's tag follows at once, as in messages of monitors."""
+    tag = text.find(_TEMPLATE, start, end)
+    return tag if tag > start and text[tag - 1 : tag] != b"$" else end
+
+
+def _past_prefix(text: bytes, position: int, operator: bytes) -> int:
+    if (wrapped := _WRAPPED.match(text, position)) is not None:
+        return int(wrapped.end()) - 1
+    properties = _PROPERTIES.match(text, position) if operator == b":" else None
+    return position if properties is None else int(properties.end())
+
+
+def _below(text: bytes, name: bytes, block: re2._Match) -> Iterator[Finding]:
+    """Values in the lines under a name, as far in as the first: one to a line, or of a list each."""
+    is_block = block.group()[:1] in (b"|", b">")
+    indent, position = block.group(1), block.end()
+    for _ in range(_MAX_LINES):
+        line = _BLOCK_LINE.match(text, position)
+        if line is None:
+            return
+        start, end = line.span(1)
+        if not _ends_line(text, end) or text[end - 1 : end] == b":":
+            return
+        value = text[start:end]
+        if is_block or is_dense(value):
+            yield from _judge(text, name, start, end, near=is_block)
+        following = text.find(b"\n" + indent, end, end + _MAX_NAME)
+        if following < 0 or text.find(b"\n", end, following) >= 0:
+            return
+        position = following + 1 + len(indent)
+
+
+def _ends_line(text: bytes, position: int) -> bool:
+    rest = text[position : position + 4].lstrip(b" \t\"'")
+    return rest[:1] in (b"", b"\r", b"\n")
+
+
+def _listed(text: bytes, name: bytes, position: int) -> Iterator[Finding]:
+    """The strings of a list in brackets that don't read like words."""
+    while position < len(text) and text[position] in b" \t\r\n":
+        position += 1
+    for _ in range(_MAX_LINES):
+        item = _LISTED.match(text, position)
+        if item is None:
+            return
+        if is_dense(item.group(1)):
+            yield from _judge(text, name, *item.span(1), near=True)
+        position = item.end()
+
+
+def _closing(text: bytes, start: int, quote: bytes) -> int:
+    """Where the quoted value that begins at `start` ends: at the same quote, under as many backslashes; of a
+    value that is cut, at the end of its line.
+    """
+    limit = start + _MAX_VALUE  # a bound, or a text of opening quotes alone would cost its length for each
+    closing = text.find(quote, start, limit)
+    while len(quote) == 1 and closing > start and _is_escaped(text, start, closing):
+        closing = text.find(quote, closing + 1, limit)
+    if closing < 0:
+        closing = text.find(b"\n", start, limit)
+    return closing if closing >= 0 else min(limit, len(text))
+
+
+def _is_escaped(text: bytes, start: int, position: int) -> bool:
+    """Whether an odd number of backslashes stands before `position`."""
+    before = text[max(start, position - _MAX_BACKSLASHES) : position]
+    return (len(before) - len(before.rstrip(b"\\"))) % 2 == 1
+
+
+def _judge(text: bytes, name: bytes, start: int, end: int, *, near: bool) -> Iterator[Finding]:
+    """Give a finding if name and value fit.
+
+    `near`: bound by `=`, quotes or a tag, not by a colon or a space alone, which prose has too.
+    """
+    value = text[start:end]
+    stripped = value.strip()
+    kind = classify(name.decode("latin-1"))
+    if name.endswith((b"s", b"S")) and not near and kind is NameClass.SECRET:
+        kind = NameClass.WEAK
+    if kind is NameClass.PASSWORD and stripped.isdigit() and len(stripped) < 3:  # noqa: PLR2004
+        return  # `tests pass = 14`
+    if kind is NameClass.PASSWORD and stripped[:1] == b"/" and name.lower() in _DIRECTORIES:
+        return
+    if kind is NameClass.PASSWORD:
+        fits = can_be_password(stripped) and (near or is_dense(stripped) or _stands_out(stripped))
+    elif kind is NameClass.SECRET:
+        fits = is_card_code(name.decode("latin-1"), stripped) or (
+            can_be_secret(stripped) and (near or is_dense(stripped) or stripped.isdigit())
+        )
+    else:
+        fits = kind is NameClass.WEAK and looks_random(stripped)
+    if fits:
+        start += len(value) - len(value.lstrip())
+        yield Finding(start, start + len(stripped), f"pair-{kind.value}", kind.value, stripped)
+
+
+def _stands_out(value: bytes) -> bool:
+    """Not a word as prose has after a colon."""
+    return len(value) >= 6 and not value.isalpha() and not value.isdigit() and b"/" not in value  # noqa: PLR2004

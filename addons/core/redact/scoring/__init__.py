@@ -1,0 +1,1 @@
+"""How well masking does on labelled messages. Imports `masking` and the scrubber."""
