@@ -121,7 +121,9 @@ class Scrubber:
             spans = {part.start: part for part in multipart.parts(data, content_type)}
             if spans:
                 return self._multipart(data, list(spans.values()), work, depth - 1)
-        if media.startswith(grpc.MEDIA) and depth:
+        if media.startswith(grpc.MEDIA):
+            if not depth:
+                raise TooComplex("the message holds others too deep")
             return self._framed(data, media, work, depth - 1)
         if (inside := packed.unpack(data, _MAX_BODY)) is not None:
             if not depth:

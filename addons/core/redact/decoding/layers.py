@@ -59,7 +59,9 @@ _SHORT_STEP = 6
 # Control characters but for white space and the escape that colours text: a tenth of what is packed.
 _CONTROLS = bytes((*range(9), *range(14, 27), *range(28, 32), 127))
 _BINARY = 64  # bytes: shorter data is read as it is
-_LEGIBLE = re2.compile(rb"[\t\n\r\x1b-~]{12,}", options=_LATIN1)
+_LEGIBLE = re2.compile(  # UTF-8
+    rb"(?:[\t\n\r\x1b-~]|[\xc3-\xdf][\x80-\xbf]|[\xe1-\xef][\x80-\xbf]{2}){12,}", options=_LATIN1
+)
 _ASCII_HIGH = frozenset(b"%d" % digit for digit in range(8))
 
 

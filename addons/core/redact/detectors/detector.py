@@ -72,11 +72,13 @@ def amid_noise(text: bytes, start: int) -> bool:
     """
     before = text[max(0, start - _BEFORE) : start]
     left = before[len(before.rstrip(_BASE64)) :]
+    if len(left) < _NOISE:
+        return False
     word = left[len(left.rstrip(_BASE62)) :]
     if word:
         return _WORD.fullmatch(word) is None
     pieces = left.translate(_PIECES).split()[len(left) == _BEFORE :]  # the first may be cut
-    if len(left) < _NOISE or any(_WORD.fullmatch(piece) for piece in pieces if len(piece) >= _SHORTEST_WORD):
+    if any(_WORD.fullmatch(piece) for piece in pieces if len(piece) >= _SHORTEST_WORD):
         return False
     return left.upper() != left and left.lower() != left and not _DIGITS.isdisjoint(left)
 

@@ -261,9 +261,11 @@ def _of_key(words: list[str], glued: str) -> NameClass:
     owner = glued[:-3]
     if not SERVICES.isdisjoint((owner, owner.removeprefix("x"), *words[-2:-1])):
         return NameClass.SECRET
-    if not owner or owner.endswith(_BENIGN_ENDS) or (len(words) > 1 and words[-2] in _BENIGN_KEY_WORDS):
-        return NameClass.NONE
-    return NameClass.WEAK
+    if len(words) > 1 and words[-1] == "key":
+        is_benign = words[-2] in _BENIGN_KEY_WORDS
+    else:
+        is_benign = not owner or owner.endswith(_BENIGN_ENDS)
+    return NameClass.NONE if is_benign else NameClass.WEAK
 
 
 def _without_accents(name: str) -> str:
@@ -287,9 +289,14 @@ def entropy(value: bytes) -> float:
 
 def can_be_password(value: bytes) -> bool:
     """For a value under a password's name: anything that is not a placeholder or a sentence."""
-    if is_placeholder(value) or len(value) > 4096 or _FILE.search(value):
+    if is_placeholder(value) or len(value) > 4096 or (_FILE.search(value) and not _is_noisy_path(value)):
         return False
     return not (value.count(b" ") >= 2 and _PLAIN_WORDS.search(value) is not None) or is_phrase(value)
+
+
+def _is_noisy_path(value: bytes) -> bool:
+    """Whether what is written like a path may be base64, in which one character of 64 is a slash."""
+    return value.startswith(b"/") and _mixed(value) and _switches(value) * 4 > len(value)
 
 
 def is_phrase(value: bytes) -> bool:

@@ -100,7 +100,7 @@ _BLOCK_LINE = _compile(r"(?:-[ \t]+|(?:secure|value|default|plaintext):[ \t]+)?[
 _MAX_LINES = 64
 _TRIPLE = (b'"""', b"'''")
 _TEMPLATE = b"{{"
-_MASKED = _compile(r"\[[A-Za-z_ \-]{1,40}\]")
+_MASKED = _compile(r"\[[A-Za-z_ \-]{1,40}\](?:[^A-Za-z0-9]|\z)")
 # What a program gets a value from, in its source.
 _REFERENCE = _compile(r"^(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*$|^[A-Za-z_][\w.]*\((?:[A-Za-z_][\w.]*\)?)?$")
 _PASSWORD_VALUE = _compile(r"[^\s\"'`<>&;,\\]+")
@@ -203,11 +203,16 @@ def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Itera
     pattern = _PASSWORD_VALUE if kind is NameClass.PASSWORD else _SECRET_VALUE
     limit = _before_template(text, position, min(position + _MAX_VALUE, len(text)))
     value = pattern.match(text, position, limit)
-    if value is not None and _REFERENCE.search(value.group()) is None:
+    if value is not None and not _is_reference(value.group()):
         end = position + len(value.group().rstrip(b".)]}"))
         if kind is NameClass.PASSWORD and text[position:end].count(b"(") > text[position:end].count(b")"):
             end = value.end()
         yield from _judge(text, name, position, end, near=operator == b"=")
+
+
+def _is_reference(value: bytes) -> bool:
+    """`config.db.password` and `get_token(`: words; what has digits in it may be the secret itself."""
+    return not has_digit(value) and _REFERENCE.search(value) is not None
 
 
 def _before_template(text: bytes, start: int, end: int) -> int:
