@@ -95,7 +95,8 @@ class Stream:
 
     @property
     def is_whole(self) -> bool:
-        return self.got.endswith(b"0\r\n\r\n")
+        # Of the body alone: a head that ends with a call's id may end like that, too.
+        return self.got.partition(b"\r\n\r\n")[2].endswith(b"0\r\n\r\n")
 
     @property
     def call(self) -> str:
