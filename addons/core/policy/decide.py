@@ -74,7 +74,7 @@ def decide(candidates: Candidates, request: PolicyRequest, revision: str) -> Dec
     """Decide by the rules that can match at all.
 
     Where none of those has a say that depends on more than operation and groups, the verdict is the one that
-    the last such call got; but for limits, whose keys are the call's own.
+    the last such call got; but for limits, whose keys are the call's own and may be lacking in it alone.
     """
     matches = _Matches()
     say = [_add(matches, each, request) for each in candidates.open_to(request.path)]
@@ -83,7 +83,7 @@ def decide(candidates: Candidates, request: PolicyRequest, revision: str) -> Dec
     for each in candidates.certain:
         _add_match(matches, each.rule, each.known_fit)
     verdict = _verdict(matches, request, revision)
-    if not any(say) and not verdict.limits:
+    if not any(say) and not any(rule.limits for rule in matches.permitting):
         candidates.verdict = verdict
     return verdict
 

@@ -79,6 +79,17 @@ def test_the_limits_of_a_call_are_counted_under_its_own_key() -> None:
     assert keys[0] == keys[2] != keys[1]
 
 
+def test_a_call_whose_limit_can_t_be_told_has_no_other_denied() -> None:
+    limits = {"teams": {"key": ["identity.claims.team"], "rate": "3/1m"}}
+    allow = {"id": "a", "effect": "allow", "limit": "teams"}
+    found = policy(f"version: 1\nlimits: {json.dumps(limits)}\nrules: [{json.dumps(allow)}]")
+    unclear = found.decide(request(who=principal("agents", claims={"team": ["a", "b"]})))
+    clear = found.decide(request(who=principal("agents", claims={"team": "a"})))
+    assert unclear.reason is Reason.POLICY_ERROR
+    assert clear.permitted
+    assert clear.limits[0].key
+
+
 def test_an_operation_that_is_in_no_catalogue_is_told_by_its_name_and_decided_as_unknown() -> None:
     found = policy("- {id: a, effect: allow, op: {name: GetMonitor}}")
     stray = Operation("Stray", "v9", "GET", "/api/v9/stray", ("stray",), Risk.READ)

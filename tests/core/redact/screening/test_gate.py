@@ -273,7 +273,8 @@ def test_a_text_full_of_places_is_looked_at_whole() -> None:
     assert _names().hits(b"sort_key=" * 20_000) is EVERYWHERE
 
 
-def test_a_gate_without_a_database_makes_one_when_it_has_read_enough() -> None:
+def test_a_gate_without_a_database_makes_one_when_it_has_read_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "_source", [gate._MadeHere()])  # a test before may have named a state directory
     fresh = Gate(["tok_[a-z]{8}"], by_name=True)
     assert fresh.hits(b"tok_abcdefgh")
     assert fresh._database is None
