@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import re2
 
-from addons.core.redact.detectors.names import entropy, is_placeholder
+from addons.core.redact.detectors.names import entropy, has_digit, is_placeholder
 
 type Check = Callable[[bytes], bool]
 
@@ -136,3 +136,9 @@ def crc32_base62(value: bytes) -> bool:
 def random_enough(bits: float) -> Check:
     """Make a check for at least `bits` bits of entropy per byte, and no placeholder."""
     return lambda value: entropy(value) >= bits and not is_placeholder(value)
+
+
+def random_with_digit(bits: float) -> Check:
+    """`random_enough`, for prefixes that words begin with too."""
+    enough = random_enough(bits)
+    return lambda value: enough(value) and has_digit(value)

@@ -10,6 +10,8 @@ from addons.core.redact.detectors.detector import COMMAND, Detector, jwt_header
 from addons.core.redact.detectors.names import can_be_password, is_dense, looks_random
 from addons.core.redact.detectors.personal import PERSONAL
 from addons.core.redact.detectors.vendors import VENDORS, fill, hex_, shaped, upper
+from addons.core.redact.detectors.vendors_platforms import PLATFORMS
+from addons.core.redact.detectors.vendors_products import PRODUCTS
 from addons.core.redact.detectors.vendors_services import SERVICES
 
 _JWT = "eyJ" + "hbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9" + ".eyJ" + "zdWIiOiJhIn0." + fill(43)
@@ -342,4 +344,4 @@ _SHARED: tuple[Detector, ...] = (
     ),
 )
 
-DETECTORS: tuple[Detector, ...] = (*VENDORS, *SERVICES, *_SHARED, *PERSONAL)
+DETECTORS: tuple[Detector, ...] = (*VENDORS, *SERVICES, *PLATFORMS, *PRODUCTS, *_SHARED, *PERSONAL)

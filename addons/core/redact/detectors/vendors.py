@@ -10,9 +10,14 @@ from __future__ import annotations
 
 import re
 
-from addons.core.redact.detectors.detector import Check, Detector, crc32_base62, random_enough
+from addons.core.redact.detectors.detector import (
+    Check,
+    Detector,
+    crc32_base62,
+    random_enough,
+    random_with_digit,
+)
 from addons.core.redact.detectors.hyperscan_patterns import GATE_FRONT
-from addons.core.redact.detectors.names import has_digit
 
 _SOURCE = "k7Qz2Xw9Bv4Nc1Ms8Lf5Jd3Hg6Tr0Py"
 BOUNDARY = (
@@ -235,7 +240,7 @@ VENDORS: tuple[Detector, ...] = (
     prefixed(
         "slack-token",
         "xoxb-|xoxp-|xoxa-|xoxr-|xoxs-|xoxo-|xoxe-|xoxe.|xapp-|xoxd-|xoxc-",
-        r"[A-Za-z0-9/+%.\-]{14,}",
+        r"[A-Za-z0-9/+%.\-]{8,}",
         "xoxb-" + digits(12) + "-" + digits(12) + "-" + fill(24),
     ),
     shaped(
@@ -271,8 +276,8 @@ VENDORS: tuple[Detector, ...] = (
     ),
     prefixed(
         "stripe-key",
-        "sk_live_|rk_live_|sk_test_|rk_test_|sk_prod_|rk_prod_",
-        "[A-Za-z0-9]{10,}",
+        "sk_live_|rk_live_|sk_test_|rk_test_|sk_prod_|rk_prod_|sk_sbox_|sk_dev_",
+        f"(?:{_WD}{{30,}}|[A-Za-z0-9]{{10,}})",
         "sk_live_" + fill(24),
     ),
     prefixed("stripe-webhook-secret", "whsec_", r"[A-Za-z0-9+/=]{24,}", "whsec_" + fill(32)),
@@ -297,7 +302,7 @@ VENDORS: tuple[Detector, ...] = (
     prefixed("huggingface-token", "hf_|api_org_", "[A-Za-z0-9]{30,}", "hf_" + fill(34)),
     prefixed("replicate-token", "r8_", "[A-Za-z0-9]{36,}", "r8_" + fill(37)),
     prefixed("groq-key", "gsk_", "[A-Za-z0-9]{40,}", "gsk_" + fill(52)),
-    prefixed("xai-key", "xai-", "[A-Za-z0-9]{60,}", "xai-" + fill(80)),
+    prefixed("xai-key", "xai-", r"[A-Za-z0-9_\-]{60,}", "xai-" + fill(80)),
     prefixed("perplexity-key", "pplx-", "[A-Za-z0-9]{40,}", "pplx-" + fill(48)),
     prefixed("fireworks-key", "fw_", "[A-Za-z0-9]{22,}", "fw_" + fill(24), bound=True, bits=3.0),
     prefixed("jina-key", "jina_", f"{_WD}{{40,}}", "jina_" + lower(60)),
@@ -311,16 +316,16 @@ VENDORS: tuple[Detector, ...] = (
     prefixed("docker-token", "dckr_pat_|dckr_oat_", f"{_WD}{{20,}}", "dckr_pat_" + fill(27)),
     shaped(
         "twilio-key",
-        "(?:^|[^A-Za-z0-9])(SK[0-9a-f]{32})(?:[^0-9a-zA-Z]|$)",
-        "SK[0-9a-f]{16}",
-        (b"SK",),
-        ("twilio SK" + hex_(32),),
-        ("SK" + hex_(40),),
+        "(?:^|[^A-Za-z0-9])((?:SK|AC)[0-9a-fA-F]{32})(?:[^0-9a-zA-Z]|$)",
+        "(?:SK|AC)[0-9a-fA-F]{16}",
+        (b"SK", b"AC"),
+        ("twilio SK" + hex_(32), "account AC" + hex_(32)),
+        ("SK" + hex_(40), "AC" + hex_(40)),
         group=1,
     ),
     shaped(
         "sendgrid-key",
-        r"SG\.[A-Za-z0-9_\-]{16,}\.[A-Za-z0-9_\-]{30,}",
+        r"SG\.(?:[A-Za-z0-9_\-]{16,}\.[A-Za-z0-9_\-]{30,}|[A-Za-z0-9_=.\-]{66})",
         r"SG\.[A-Za-z0-9_\-]{4}",
         (b"SG.",),
         ("SG." + fill(22) + "." + fill(43),),
@@ -329,7 +334,7 @@ VENDORS: tuple[Detector, ...] = (
     prefixed(
         "sendinblue-key",
         "xkeysib-|xsmtpsib-",
-        r"[a-f0-9]{32,}\-[A-Za-z0-9]{12,}",
+        r"[A-Fa-f0-9]{32,}\-[A-Za-z0-9]{12,}",
         "xkeysib-" + hex_(64) + "-" + fill(16),
     ),
     shaped(
@@ -389,7 +394,7 @@ VENDORS: tuple[Detector, ...] = (
         ("TOKEN=s." + fill(24),),
         ("s." + "getElementsByClassNameOfX"[:24], "this.abcdefghijklmnopqrstuvwx"),
         group=1,
-        check=lambda value: random_enough(3.3)(value) and has_digit(value),
+        check=random_with_digit(3.3),
     ),
     shaped(
         "terraform-token",
@@ -430,8 +435,8 @@ VENDORS: tuple[Detector, ...] = (
     ),
     prefixed(
         "dynatrace-token",
-        "dt0c01.|dt0s16.|dt0s01.|dt0s02.|dt0s08.",
-        r"[A-Z0-9]{8,24}\.[A-Z0-9]{60,}",
+        "dt0",
+        r"[a-z][0-9]{2}\.[A-Za-z0-9\-]{8,128}\.[A-Za-z0-9]{60,}",
         "dt0c01." + upper(24) + "." + upper(64),
     ),
     prefixed(
@@ -440,14 +445,17 @@ VENDORS: tuple[Detector, ...] = (
         r"[A-Za-z0-9+/=_\-]{40,}",
         "sntrys_eyJpYXQiO" + fill(80),
     ),
-    prefixed("sonar-token", "sqp_|squ_|sqa_", "[a-f0-9]{40}", "sqp_" + hex_(40)),
+    prefixed("sonar-token", "sqp_|squ_|sqa_", "[A-Za-z0-9]{40}", "sqp_" + hex_(40)),
     prefixed(
-        "sourcegraph-token", "sgp_|slk_", r"(?:[a-zA-Z0-9]{16}_|local_)?[a-f0-9]{40,64}", "sgp_" + hex_(40)
+        "sourcegraph-token",
+        "sgp_|slk_",
+        r"(?:(?:[a-zA-Z0-9]{16}_|local_)?[A-Fa-f0-9]{40,64}|[A-Za-z0-9_\-]{60,70})",
+        "sgp_" + hex_(40),
     ),
     prefixed(
         "postman-key", "PMAK-", r"[A-Za-z0-9]{24}\-[A-Za-z0-9]{34}", "PMAK-" + hex_(24) + "-" + hex_(34)
     ),
-    prefixed("postman-collection-key", "PMAT-", "[A-Z0-9]{26}", "PMAT-" + upper(26)),
+    prefixed("postman-collection-key", "PMAT-", "[A-Za-z0-9]{26}", "PMAT-" + upper(26)),
     prefixed("pulumi-token", "pul-", "[a-z0-9]{40}", "pul-" + hex_(40)),
     prefixed(
         "planetscale-token",
@@ -455,10 +463,12 @@ VENDORS: tuple[Detector, ...] = (
         r"[\w.=\-]{30,}",
         "pscale_pw_" + fill(43),
     ),
-    prefixed("supabase-key", "sbp_|sb_secret_|sbs_", "[A-Za-z0-9_]{30,}", "sbp_" + hex_(40)),
+    prefixed(
+        "supabase-key", "sbp_|sb_secret_|sb_publishable_|sbs_", r"[A-Za-z0-9_=\-]{20,}", "sbp_" + hex_(40)
+    ),
     prefixed(
         "flyio-token",
-        "fo1_|FlyV1 fm1|FlyV1 fm2|fm1r_|fm1a_|fm2_",
+        "fo1_|FlyV1 |fm1r_|fm1a_|fm2_",
         r"[A-Za-z0-9+/=_,\-]{40,}",
         "fm2_" + fill(120),
     ),
@@ -471,22 +481,29 @@ VENDORS: tuple[Detector, ...] = (
     prefixed(
         "infisical-token",
         "st.",
-        r"[0-9a-f]{24}\.[0-9a-f]{32}\.[0-9a-f]{32}",
+        r"[A-Za-z0-9_\-]{3,48}\.[A-Za-z0-9_\-]{3,48}\.[a-f0-9]{24,64}",
         "st." + hex_(24) + "." + hex_(32) + "." + hex_(32),
         bound=True,
     ),
     prefixed("onepassword-token", "ops_eyJ", r"[A-Za-z0-9+/=_\-]{30,}", "ops_eyJ" + fill(260)),
     prefixed(
         "onepassword-secret-key",
-        "A3-",
+        "A2-|A3-|A4-|A5-",
         "[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3}",
         "A3-" + "-".join((upper(6), upper(6), upper(5), upper(5), upper(5), upper(5))),
         bound=True,
     ),
-    prefixed("age-secret-key", "AGE-SECRET-KEY-1", "[A-Z0-9]{58}", "AGE-SECRET-KEY-1" + upper(58)),
+    prefixed(
+        "age-secret-key",
+        "AGE-SECRET-KEY-1|AGE-SECRET-KEY-PQ-1",
+        "[A-Z0-9]{58}",
+        "AGE-SECRET-KEY-1" + upper(58),
+    ),
     prefixed("artifactory-key", "AKCp|AKCl", "[A-Za-z0-9]{40,}", "AKCp" + fill(69), bits=3.5),
     prefixed("jfrog-reference-token", "cmVmdGtu", "[A-Za-z0-9]{40,}", "cmVmdGtu" + fill(56)),
-    prefixed("buildkite-token", "bkua_|bkat_|bkaa_|bkct_", "[A-Za-z0-9]{30,}", "bkua_" + lower(40)),
+    prefixed(
+        "buildkite-token", "bkua_|bkat_|bkaa_|bkct_|bkar_|bkpat_|bkaj_", f"{_WD}{{30,}}", "bkua_" + lower(40)
+    ),
     prefixed("circleci-token", "CCIPAT_|CCIPRJ_", f"{_W}{{40,}}", "CCIPAT_" + fill(22) + "_" + hex_(40)),
     prefixed(
         "harness-token",
@@ -506,20 +523,20 @@ VENDORS: tuple[Detector, ...] = (
     ),
     prefixed("prefect-token", "pnu_|pnb_", "[A-Za-z0-9]{36}", "pnu_" + lower(36)),
     prefixed("scalingo-token", "tk-us-|tk-eu-", f"{_WD}{{48}}", "tk-us-" + fill(48)),
-    prefixed("frameio-token", "fio-u-", f"{_WD}{{60,}}", "fio-u-" + fill(64)),
+    prefixed("frameio-token", "fio-u-", r"[A-Za-z0-9_=\-]{60,}", "fio-u-" + fill(64)),
     prefixed("square-token", "sq0atp-|sq0csp-|sq0idp-|sq0ftp-", f"{_WD}{{22,}}", "sq0atp-" + fill(22)),
     prefixed(
         "square-access-token",
         "EAAA",
-        f"{_WD}{{56,60}}|EAAA{_WD}{{38,42}}",
+        f"{_WD}{{22,60}}",
         "EAAA" + fill(60),
         bound=True,
         bits=3.8,
     ),
     prefixed(
         "facebook-token",
-        "EAACEdEose0cBA|EAAC|EAAB|EAAM|EAAG",
-        "[A-Za-z0-9]{60,}",
+        "EAAC|EAAB|EAAM|EAAG",
+        "(?:EdEose0cBA[A-Za-z0-9]{20,}|[A-Za-z0-9]{60,})",
         "EAAC" + fill(100),
         bound=True,
         bits=3.8,
@@ -529,8 +546,8 @@ VENDORS: tuple[Detector, ...] = (
     prefixed("flexport-token", "shltm_", f"{_WD}{{40}}", "shltm_" + fill(40)),
     prefixed(
         "hubspot-token",
-        "pat-na1-|pat-na2-|pat-na3-|pat-eu1-|pat-ap1-",
-        r"[0-9A-Fa-f]{8}-[0-9A-Fa-f\-]{27}",
+        "pat-",
+        r"[a-z0-9]{2,3}-[0-9A-Fa-f]{8}-[0-9A-Fa-f\-]{27}",
         "pat-na1-" + hex_(8) + "-" + "-".join([hex_(4)] * 3) + "-" + hex_(12),
     ),
     prefixed("stackhawk-key", "hawk.", rf"{_WD}{{20}}\.{_WD}{{20}}", "hawk." + fill(20) + "." + fill(20)),
@@ -555,6 +572,14 @@ VENDORS: tuple[Detector, ...] = (
         "FLWSECK_TEST-" + hex_(32) + "-X",
     ),
     prefixed("paystack-key", "sk_live-", "[a-z0-9]{40}", "sk_live-" + hex_(40)),
+    prefixed(
+        "paystack-key-of-bank",
+        "sk_",
+        "[a-z]{1,15}_[a-z0-9]{40}",
+        "sk_acme_" + lower(40),
+        bound=True,
+        kind="paystack-key",
+    ),
     prefixed("frame-readme-key", "rdme_", "[a-z0-9]{70}", "rdme_" + lower(70), kind="readme-key"),
     prefixed("contentful-token", "CFPAT-", f"{_WD}{{43}}", "CFPAT-" + fill(43)),
     prefixed(
@@ -568,14 +593,14 @@ VENDORS: tuple[Detector, ...] = (
     prefixed(
         "yandex-key", "AQVN|t1.9eu|y0_", r"[A-Za-z0-9_\-=.]{35,}", "AQVN" + fill(38), bound=True, bits=3.5
     ),
-    prefixed("adobe-secret", "p8e-|p8-", "[A-Za-z0-9]{32}", "p8e-" + fill(32), bound=True),
+    prefixed("adobe-secret", "p8e-|p8-", f"{_WD}{{32}}", "p8e-" + fill(32), bound=True),
     prefixed(
         "tailscale-key", "tskey-", r"[a-z]+\-[A-Za-z0-9_\-]{16,}", "tskey-auth-" + fill(12) + "-" + fill(32)
     ),
     prefixed(
         "snyk-token", "snyk_uat.|snyk_sat.", r"[A-Za-z0-9_\-.]{40,}", "snyk_uat." + hex_(8) + "." + fill(60)
     ),
-    prefixed("posthog-key", "phx_|phs_", "[A-Za-z0-9]{40,}", "phx_" + fill(43)),
+    prefixed("posthog-key", "phx_|phs_|phc_|pha_|phr_", f"{_WD}{{40,}}", "phx_" + fill(43)),
     prefixed(
         "asana-token",
         "1/|2/",
@@ -584,7 +609,11 @@ VENDORS: tuple[Detector, ...] = (
         bound=True,
     ),
     prefixed(
-        "zoho-token", "1000.", r"[a-f0-9]{32}\.[a-f0-9]{32}", "1000." + hex_(32) + "." + hex_(32), bound=True
+        "zoho-token",
+        "1000.",
+        r"(?:[a-f0-9]{32}\.[a-f0-9]{32}|[A-Z0-9]{30})",
+        "1000." + hex_(32) + "." + hex_(32),
+        bound=True,
     ),
     prefixed("okta-token", "SSWS 00", f"{_WD}{{38,40}}", "SSWS 00" + fill(40)),
     prefixed("clickhouse-key", "4b1d", "[A-Za-z0-9]{38}", "4b1d" + fill(38), bound=True, bits=4.0),
@@ -598,7 +627,9 @@ VENDORS: tuple[Detector, ...] = (
     prefixed("settlemint-token", "sm_pat_|sm_aat_|sm_sat_", "[A-Za-z0-9]{16}", "sm_pat_" + fill(16)),
     prefixed("infracost-key", "ico-", "[A-Za-z0-9]{32}", "ico-" + fill(32), bound=True, bits=3.0),
     prefixed("openshift-token", "sha256~", f"{_WD}{{43}}", "sha256~" + fill(43)),
-    prefixed("polar-token", "polar_oat_|polar_pat_", "[A-Za-z0-9]{30,}", "polar_oat_" + fill(43)),
+    prefixed(
+        "polar-token", "polar_oat_|polar_pat_|polar_at_|polar_rt_", f"{_WD}{{20,}}", "polar_oat_" + fill(43)
+    ),
     prefixed(
         "resend-key",
         "re_",
