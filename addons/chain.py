@@ -106,7 +106,13 @@ def stages(runtime: Runtime) -> Sequence[object]:
         reload,
         Upkeep(
             {
-                "time limits": Keeper(runtime.state, runtime.journal, runtime.approvals, moment.now).run,
+                "time limits": Keeper(
+                    runtime.state,
+                    runtime.journal,
+                    runtime.approvals,
+                    moment.now,
+                    retention=config.approvals.retention,
+                ).run,
                 "the audit log": LogKeeper(runtime.state, runtime.journal, _retention(runtime)).run,
                 "freezes": BlockKeeper(
                     runtime.blocks, runtime.journal, runtime.config.token_limits, moment.now

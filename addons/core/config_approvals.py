@@ -38,6 +38,9 @@ class Approvals(Section):
     """How long the answer of a call that ran is given again to whoever repeats that call."""
     retry_after: Annotated[Duration, Field(ge=1)] = 5.0
     """When a client that could not wait is asked to come back."""
+    retention: Annotated[Duration, Field(ge=86400)] | None = None
+    """How long those that are over stay, with what people were shown; records of them stay in the audit log.
+    Without it all stay."""
 
 
 class PeopleClaims(Section):

@@ -180,6 +180,7 @@ _KINDS: Mapping[str, _Kind] = {
     "key_changed": _Kind("Signing key changed", Activity.UPDATE, _logged(Severity.LOW)),
     "pruned": _Kind("Audit log pruned", Activity.DELETE, _logged(Severity.LOW)),
     "recordings_removed": _Kind("Recordings removed", Activity.DELETE, _logged(Severity.LOW)),
+    "approvals_removed": _Kind("Approvals removed", Activity.DELETE, _logged(Severity.LOW)),
     "witness_refused": _Kind(
         "Witness refused the log",
         Activity.UPDATE,

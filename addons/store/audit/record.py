@@ -81,6 +81,7 @@ class RecordKind(StrEnum):
     KEY_CHANGED = "key_changed"
     PRUNED = "pruned"
     RECORDINGS_REMOVED = "recordings_removed"
+    APPROVALS_REMOVED = "approvals_removed"
     WITNESS_REFUSED = "witness_refused"
     READ = "read"
     REPLAYED = "replayed"

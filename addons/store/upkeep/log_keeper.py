@@ -1,5 +1,5 @@
 """What must happen to the audit log when nobody asks: heads become checkpoints also when no record follows,
-and calls of dead processes get their outcome.
+calls of dead processes get their outcome, and what has been there for long enough goes.
 
 Every gateway and every control process does it, so that it depends on none; doing it twice changes nothing.
 """
