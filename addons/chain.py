@@ -104,23 +104,7 @@ def stages(runtime: Runtime) -> Sequence[object]:
         Listener(config.listen, runtime.base_dir),
         lifecycle,
         reload,
-        Upkeep(
-            {
-                "time limits": Keeper(
-                    runtime.state,
-                    runtime.journal,
-                    runtime.approvals,
-                    moment.now,
-                    retention=config.approvals.retention,
-                ).run,
-                "the audit log": LogKeeper(runtime.state, runtime.journal, _retention(runtime)).run,
-                "freezes": BlockKeeper(
-                    runtime.blocks, runtime.journal, runtime.config.token_limits, moment.now
-                ).run,
-            },
-            runtime.approvals,
-            runtime.process,
-        ),
+        _upkeep(runtime),
         identity,
         Destination(config.sites),
         ApprovalStatus(
@@ -149,8 +133,13 @@ def stages(runtime: Runtime) -> Sequence[object]:
     )
 
 
-def _retention(runtime: Runtime) -> Retention:
-    return Retention(runtime.config.audit.retention, runtime.config.recordings.retention)
+def _upkeep(runtime: Runtime) -> Upkeep:
+    state, journal, config = runtime.state, runtime.journal, runtime.config
+    approvals = Keeper(state, journal, runtime.approvals, moment.now, retention=config.approvals.retention)
+    log = LogKeeper(state, journal, Retention(config.audit.retention, config.recordings.retention))
+    freezes = BlockKeeper(runtime.blocks, journal, config.token_limits, moment.now)
+    rounds = {"time limits": approvals.run, "the audit log": log.run, "freezes": freezes.run}
+    return Upkeep(rounds, runtime.approvals, runtime.process)
 
 
 def _approval(  # noqa: PLR0913, PLR0917 - what it asks, as it asks it
