@@ -297,11 +297,11 @@ class _Classes:
             matched = any_of.Match(text)
             return self._in_chunk(matched, text, 0) if matched else []
         out: Places = []
+        view = memoryview(text)
         for place in range(0, len(text), _CHUNK):
             start = max(0, place - _LAP)
-            chunk = text[start : place + _CHUNK]
-            if matched := any_of.Match(chunk):
-                out += self._in_chunk(matched, chunk, start)
+            if matched := any_of.Match(view[start : place + _CHUNK]):
+                out += self._in_chunk(matched, text[start : place + _CHUNK], start)
                 if len(out) > _most(text):
                     break
         return out
