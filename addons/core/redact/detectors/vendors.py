@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from addons.core.redact.detectors.detector import Check, Detector, crc32_base62, random_enough
+from addons.core.redact.detectors.detector import Check, Detector, crc32_base62, is_of_base64, random_enough
 from addons.core.redact.detectors.hyperscan_patterns import GATE_FRONT
 from addons.core.redact.detectors.names import has_digit
 
@@ -94,7 +94,7 @@ def prefixed(  # noqa: PLR0913 - one row of the table
         check=check or random_enough(bits),
         doubt=pattern,
         of_classes=of_classes,
-        is_short=0 < min(map(len, literals)) <= _SHORT_PREFIX,
+        is_short=any(0 < len(p) <= _SHORT_PREFIX and is_of_base64(p.encode()) for p in literals),
     )
 
 
