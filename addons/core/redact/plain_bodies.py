@@ -18,7 +18,7 @@ def is_plain(data: bytes, media: str) -> bool:
     type in lower case.
     """
     if data[:1] in _OPENS_JSON and 0 not in data[1:4] and _says_text(media):
-        return True
+        return not packed.may_be(data)  # behind a header
     if _is_looked_at(media) or packed.may_be(data):
         return False
     return forms.form_of(data, media) is None and charsets.wide_codec(data, media) is None

@@ -12,7 +12,7 @@ from addons.core.redact.binary import forms, grpc
 from addons.core.redact.binary.document import Document, Length, Piece
 from addons.core.redact.decoding import charsets, packed
 from addons.core.redact.detectors.names import NameClass, classify, looks_random
-from addons.core.redact.formats import cookies, multipart
+from addons.core.redact.formats import cookies, header_names, multipart
 from addons.core.redact.formats.jsonish import Tree
 from addons.core.redact.masking import copies
 from addons.core.redact.masking.findings import MAX_FINDINGS, Finding, TooComplex, Work, settle
@@ -25,27 +25,10 @@ from addons.core.redact.screening.gate import EVERYWHERE, Hits
 _MAX_BODY = 64 * 1024 * 1024
 _WORK_PER_BYTE = 24
 _MIN_WORK = 4 * 1024 * 1024
-_COST_OF_SEARCH = 200  # in bytes read: for one secret in one more part of a message
+_COST_OF_SEARCH = 200  # in bytes read: for one secret, once more
 _MAX_PACKED = 3  # bodies inside one another: a compressed file in a part of a multipart body is the second
-_HEADERS = frozenset(
-    (
-        "authorization",
-        "proxy-authorization",
-        "dd-api-key",
-        "dd-application-key",
-        "x-amz-firehose-access-key",
-        "x-amz-security-token",
-        "x-datadog-api-key",
-        "x-api-key",
-        "www-authenticate-token",
-    ),
-)
-
-
 _MIN_SECRET_NAME = 16  # bytes: no shorter secret has a form of its own
 _AS_NAME = bytes.maketrans(b":", b"-")
-
-_COOKIES = frozenset(("cookie", "set-cookie"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +173,14 @@ class Scrubber:
     def _header(self, name: str, value: bytes, sensitive: set[str], whole_kind: str) -> Scrubbed:
         """`whole_kind`: what the mask of a value that is masked whole says; no name that is a secret."""
         kind = classify(name)
-        if name in _COOKIES and name not in sensitive:
+        if name in header_names.COOKIES and name not in sensitive:
             places = cookies.values(value, is_set=name == "set-cookie")
             found = [Finding(start, end, "header", "cookie", value[start:end]) for start, end in places]
-        elif name in _HEADERS or name in sensitive or kind in (NameClass.PASSWORD, NameClass.SECRET):
+        elif (
+            name in header_names.CREDENTIALS
+            or name in sensitive
+            or kind in (NameClass.PASSWORD, NameClass.SECRET)
+        ):
             whole = Finding(0, len(value), "header", whole_kind[:40], value)
             masked = self._masker.mask_of(whole).encode() if value.strip() else value
             return Scrubbed(masked, {"header": 1} if masked != value else _NOTHING, changed=masked != value)
@@ -248,27 +235,40 @@ class Scrubber:
         if not findings:
             return _clean(data)
         _bound(findings.total())
-        texts = [self._copies(text, work, findings) for text in [*texts, rest.data]]
+        texts.append(rest.data)
+        if depth == _MAX_PACKED - 1:  # else whoever holds these parts looks
+            texts = self._copies(texts, work, findings)
         return Scrubbed(b"".join(texts), MappingProxyType(dict(findings)), changed=True)
 
     def _framed(self, data: bytes, media: str, work: Work, depth: int) -> Scrubbed:
-        frames = list(grpc.frames(data, media))
-        done = [self._body(frame.message, frame.media, work, depth) for frame in frames]
-        findings = sum((Counter(each.findings) for each in done), Counter[str]())
-        if not findings:
+        """Messages of protobuf as one document: they are many, and small."""
+        inner = grpc.media_of(media)
+        frames = list(grpc.frames(data, _MAX_BODY))
+        if inner != grpc.PROTOBUF:
+            media_of = {False: inner, True: "text/plain"}
+            done = [self._body(one.message, media_of[one.is_trailers], work, depth) for one in frames]
+            findings = sum((Counter(each.findings) for each in done), Counter[str]())
+            masked = (frame.written(each.data) for frame, each in zip(frames, done, strict=True))
+            return Scrubbed(b"".join(masked), findings, changed=True) if findings else _clean(data)
+        beside = self._scanner.scan(b"\n".join(one.message for one in frames if one.inside), work)
+        if not beside and not self._may_hold(grpc.strings(frames)):
             return _clean(data)
-        masked = [frame.holding(each.data) for frame, each in zip(frames, done, strict=True)]
-        return Scrubbed(b"".join(masked), MappingProxyType(findings), changed=True)
+        whole = self._document(grpc.document(frames), work, depth)
+        if not beside and not whole.changed:
+            return _clean(data)
+        findings = Counter(finding.detector for finding in beside) + Counter(whole.findings)
+        return Scrubbed(grpc.rebuilt(frames, whole.data, anew=bool(beside)), findings, changed=True)
 
-    def _copies(self, data: bytes, work: Work, findings: Counter[str]) -> bytes:
-        """Mask in one piece of a message what was found in another."""
-        if not work.secrets:
-            return data
-        work.spend(len(work.secrets) * (_COST_OF_SEARCH + len(data) // 64))
-        found = list(copies.find(data, list(work.secrets.values()), text_reading.tree_of(data)))
-        done = self._apply(data, settle(found, data), None, work)
-        findings.update(done.findings)
-        return done.data
+    def _copies(self, texts: list[bytes], work: Work, findings: Counter[str]) -> list[bytes]:
+        """Mask in each piece of a message what was found in another."""
+        work.spend(len(work.secrets) * _COST_OF_SEARCH + sum(map(len, texts)))
+        out: list[bytes] = []
+        for text, inside in zip(texts, copies.by_text(texts, list(work.secrets.values())), strict=True):
+            found = list(copies.find(text, inside, text_reading.tree_of(text))) if inside else []
+            done = self._apply(text, settle(found, text), None, work)
+            findings.update(done.findings)
+            out.append(done.data)
+        return out
 
     def _parameters(self, data: bytes) -> Iterator[Finding]:
         return parameters.find_named(data) if self._scanner.by_name else iter(())
@@ -316,6 +316,7 @@ class Scrubber:
         if found:
             _bound(len(found) + findings.total())
             work.secrets.update((finding.secret, finding) for finding in found)
+            work.spend(len(work.secrets) * _COST_OF_SEARCH)
             found = settle([*found, *copies.find(data, list(work.secrets.values()), document.tree)], data)
             findings.update(finding.detector for finding in found)
             texts = self._strings(data, document, found) | texts

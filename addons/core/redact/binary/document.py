@@ -29,6 +29,7 @@ class Length(Enum):
     BIN = 0xC4
     EXT = 0xC7
     VARINT = 0  # protobuf
+    FRAME = 2  # gRPC
     NUMBER = 1  # none: a whole number of MessagePack's
 
 
@@ -101,6 +102,8 @@ def _as_string(mask: bytes) -> bytes:
 def _head(data: bytes, piece: Piece, size: int) -> bytes:
     if piece.form is Length.VARINT:
         return to_varint(size)
+    if piece.form is Length.FRAME:
+        return size.to_bytes(4)
     if piece.form is Length.STR and size <= 31:
         return bytes([0xA0 | size])
     step = 0 if size < 1 << 8 else 1 if size < 1 << 16 else 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from addons.core.redact.binary.document import MAX_DEPTH, Document, Length, MalformedError, Piece, take
@@ -26,6 +27,23 @@ def read_protobuf(data: bytes) -> Document | None:
     reader = _Protobuf(data)
     reader.message(fields, -1, b"", 0)
     return reader.document
+
+
+def read_framed(data: bytes, spans: Iterable[tuple[int, int, bool]]) -> Document:
+    """Read what stands at each of `spans`, each behind its length in four bytes, as one document: a message,
+    or text where the span says so, or where it is no well-formed message. Raises `TooComplex`.
+    """
+    reader = _Protobuf(data)
+    document = reader.document
+    for start, end, is_message in spans:
+        fields = fields_of(data, start, end) if is_message else None
+        index = len(document.pieces)
+        document.pieces.append(Piece(start - 4, start, end, Length.FRAME, is_text=fields is None))
+        if fields is None:
+            document.tree.leaves.append(Leaf(start, end, b"", Frame(array=False, name=b"", parent=None)))
+        else:
+            reader.message(fields, index, b"", 0)
+    return document
 
 
 class _Field(NamedTuple):

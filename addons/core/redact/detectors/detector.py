@@ -66,6 +66,11 @@ class Detector:
     is_short: bool = False
 
 
+def is_of_base64(text: bytes) -> bool:
+    """Whether a run of base64 or base64url can hold `text`."""
+    return not text.translate(None, _BASE64)
+
+
 def amid_noise(text: bytes, start: int) -> bool:
     """Whether what stands before `start` is a piece of the same random text: of a picture or a long id. A
     word, a path or a name is none.

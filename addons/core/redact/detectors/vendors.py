@@ -14,6 +14,7 @@ from addons.core.redact.detectors.detector import (
     Check,
     Detector,
     crc32_base62,
+    is_of_base64,
     random_enough,
     random_with_digit,
 )
@@ -99,7 +100,7 @@ def prefixed(  # noqa: PLR0913 - one row of the table
         check=check or random_enough(bits),
         doubt=pattern,
         of_classes=of_classes,
-        is_short=0 < min(map(len, literals)) <= _SHORT_PREFIX,
+        is_short=any(0 < len(p) <= _SHORT_PREFIX and is_of_base64(p.encode()) for p in literals),
     )
 
 

@@ -23,6 +23,7 @@ _LITERALS = re2.compile(rb"(?:tru|fals|null|NaN|Infinity)*", options=_LATIN1)
 _NUMBER = re2.compile(rb"-?[0-9][0-9.eE+\-]*", options=_LATIN1)
 _NOT_STRUCTURE = b" \t\r\n0123456789.eE+-"
 _STRUCTURE = b"{}[],:"
+_SAYS_SECRET = frozenset((b"is_secret", b"isSecret", b"secure", b"sensitive"))
 _MIN_NUMBER = 3  # characters: shorter ones tell nothing
 
 
@@ -46,12 +47,15 @@ class Leaf:
 
 @dataclass(slots=True)
 class Frame:
-    """An object or array that is open or was read: what hangs in it."""
+    """An object or array that is open or was read: what hangs in it. `says_secret`: it has
+    `"is_secret": true` or the like, which is no leaf.
+    """
 
     array: bool
     name: bytes
     parent: Frame | None
     leaves: list[Leaf] = field(default_factory=list)
+    says_secret: bool = False
 
 
 @dataclass(slots=True)
@@ -120,8 +124,11 @@ class _Reader:
             self.has_key = False
             return True
         letters = rest.translate(None, _STRUCTURE)
-        if letters and not _LITERALS.fullmatch(letters):
-            return False
+        if letters:
+            if not _LITERALS.fullmatch(letters):
+                return False
+            if self.has_key and self.key in _SAYS_SECRET and text.lstrip(b": \t\r\n").startswith(b"true"):
+                self.top.says_secret = True
         if rest == b":":
             return True
         self._structure(start, text)

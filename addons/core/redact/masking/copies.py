@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import string
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from urllib.parse import quote
 
 import hyperscan
@@ -46,18 +47,30 @@ def find(data: bytes, found: Sequence[Finding], tree: Tree | None) -> Iterator[F
             yield Finding(position, end, finding.detector, finding.kind, finding.secret)
 
 
+def by_text(texts: Sequence[bytes], found: Sequence[Finding]) -> Iterator[list[Finding]]:
+    """Give for each of many texts, in order, those of `found` that it may hold a copy of: of all asked at
+    once. Raises `TooComplex`.
+    """
+    seen = sorted(find(b"".join(texts), found, None), key=lambda one: one.start)
+    starts = [finding.start for finding in seen]
+    for end, text in zip(accumulate(map(len, texts)), texts, strict=True):
+        yield seen[bisect_left(starts, end - len(text)) : bisect_left(starts, end)]
+
+
 def _places(data: bytes, forms: Iterable[bytes]) -> Iterable[tuple[bytes, int]]:
     """Give each form with every offset at which it stands."""
     wanted = list(forms)
     if len(wanted) * len(data) <= _SEARCHED_ONE_BY_ONE:
         return [(form, position) for form in wanted for position in _occurrences(data, form)]
+    if len(data) <= _AT_EACH_PLACE * len(wanted):
+        for where in (-_MIN_LENGTH, 0):  # tokens of a kind begin alike, and blocks end alike
+            pieces: dict[bytes, list[bytes]] = {}
+            for form in wanted:
+                pieces.setdefault(form[where:][:_MIN_LENGTH], []).append(form)
+            if max(map(len, pieces.values())) <= _MAX_ALIKE:
+                return _at_each_place(data, pieces, where)
     if len(wanted) > _MAX_FORMS:
         raise TooComplex("the message has too many secrets to look for copies of each")
-    by_head: dict[bytes, list[bytes]] = {}
-    for form in wanted:
-        by_head.setdefault(form[:_MIN_LENGTH], []).append(form)
-    if len(data) <= _AT_EACH_PLACE * len(wanted) and max(map(len, by_head.values())) <= _MAX_ALIKE:
-        return _at_each_place(data, by_head)
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     # Byte by byte in hexadecimal: no character means anything then, nor ends the expression.
     database.compile(expressions=[rb"\x" + form.hex(" ").encode().replace(b" ", rb"\x") for form in wanted])
@@ -74,15 +87,18 @@ def _places(data: bytes, forms: Iterable[bytes]) -> Iterable[tuple[bytes, int]]:
     return places
 
 
-def _at_each_place(data: bytes, by_head: dict[bytes, list[bytes]]) -> list[tuple[bytes, int]]:
-    """As `_places`, by the first bytes of each form: quicker than to compile thousands for a small text."""
-    places = range(len(data) - _MIN_LENGTH + 1)
-    heads = [place for place in places if data[place : place + _MIN_LENGTH] in by_head]
+def _at_each_place(data: bytes, pieces: dict[bytes, list[bytes]], where: int) -> list[tuple[bytes, int]]:
+    """As `_places`, by the bytes that each form has at `where`: quicker than to compile thousands for a small
+    text.
+    """
+    seen = [
+        place for place in range(len(data) - _MIN_LENGTH + 1) if data[place : place + _MIN_LENGTH] in pieces
+    ]
     return [
-        (form, place)
-        for place in heads
-        for form in by_head[data[place : place + _MIN_LENGTH]]
-        if data.startswith(form, place)
+        (form, start)
+        for place in seen
+        for form in pieces[data[place : place + _MIN_LENGTH]]
+        if (start := place - (len(form) + where if where else 0)) >= 0 and data.startswith(form, start)
     ]
 
 

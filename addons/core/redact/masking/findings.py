@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from addons.core.redact.masking.mask import MASK
 
 _SEPARATORS = b" \t\r\n:;,.=&|/-_[]()"
-MAX_FINDINGS = 50_000
+MAX_FINDINGS = 150_000
 """Of one message. Each takes some 50 microseconds to find, to mask and to look for copies of."""
 _MIN_REST = 8  # shorter rests beside a mask are `Bearer ` and the like
 

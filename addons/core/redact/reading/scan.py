@@ -18,7 +18,7 @@ MAX_LAYERS = 4
 """How many encodings inside one another are undone: three, and the JSON string that all of it stands in."""
 
 _NO_FORM = frozenset((-1,))
-_COST_OF_FINDING = 1000  # in bytes read: about as long as one find takes
+_COST_OF_FINDING = 500  # in bytes read: a log may have a secret in each of its lines
 
 
 class Scanner:

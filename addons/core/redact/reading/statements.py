@@ -14,7 +14,6 @@ from addons.core.redact.reading import parameters
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
 _MAX_ROWS = 1000
-_MAX_LINES = 200
 _MAX_ROW = 16 * 1024
 
 _INSERT = re2.compile(rb"(?i)\b(?:insert|replace)\s[^;()]{1,200}?\(([^()]+)\)\s*values\s*", options=_LATIN1)
@@ -67,12 +66,14 @@ def _in_row(text: bytes, start: int, end: int, wanted: dict[int, str]) -> Iterat
 
 
 def _in_data(text: bytes) -> Iterator[Finding]:
-    """Values in the lines under `data:`, deeper than it."""
+    """Values in the lines under `data:`, deeper than it. What stands in there is not begun with again."""
+    position = 0
     for head in _DATA.finditer(text):
+        if head.start() < position:
+            continue
         position = head.end()
-        for _ in range(_MAX_LINES):
-            line = _ENTRY.match(text, position)
-            if line is None or len(line.group(1)) <= len(head.group(1)):
+        while (line := _ENTRY.match(text, position)) is not None:
+            if len(line.group(1)) <= len(head.group(1)):
                 break
             start, end = line.span(2)
             if is_dense(text[start:end]):

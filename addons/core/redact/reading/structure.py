@@ -61,8 +61,6 @@ _DESCRIBES = re2.compile(
     rb"|provider|region|user|username|host|label|created|updated|_at|(?-i:[a-z]At))$"
 )
 _OF_PARENT = frozenset((b"value", b"key", b"hash", b"plaintext", b"secret_value", b"raw"))
-_SAYS_SECRET = re2.compile(rb'"(?:is_secret|isSecret|secure|sensitive)"\s{0,2}:\s{0,2}true')
-_AROUND = 80  # bytes beside the first and the last value of an object
 _JWK_PRIVATE = frozenset((b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"))
 _SECRET_DATA = frozenset(("data", "stringData"))
 MAX_JOIN = 64 * 1024
@@ -293,17 +291,10 @@ def _as_said(
     for name in _JWK_PRIVATE & by_name.keys() if b"kty" in by_name else ():
         leaf = by_name[name]
         yield Finding(leaf.start, leaf.end, "jwk-private", "private-key", text_of(data, leaf))
-    for leaf in values if values and _is_said_secret(data, frame) else ():
+    for leaf in values if frame.says_secret else ():
         value = text_of(data, leaf)
         if can_be_password(value) and b" " not in value:
             yield Finding(leaf.start, leaf.end, "said-secret", "secret", value)
-
-
-def _is_said_secret(data: bytes, frame: Frame) -> bool:
-    """Whether `"is_secret": true` or the like stands in the object: no leaf, for it is no string."""
-    edges = [position for leaf in frame.leaves for position in (leaf.start, leaf.end)]
-    around = data[max(0, min(edges) - _AROUND) : max(edges) + _AROUND]
-    return _SAYS_SECRET.search(around) is not None
 
 
 def _in_list(scanner: Scanner, data: bytes, frame: Frame) -> Iterator[Finding]:

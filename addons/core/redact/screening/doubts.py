@@ -54,15 +54,19 @@ class Doubts:
         """
         left = _LEAST + len(text) // 4
         out: Places = []
-        seen = -1  # where the last run ended that holds nothing
+        seen = held = -1  # where the last run ended that holds nothing, and the last of others
         for index, end in sorted(places, key=itemgetter(1)):
             if index == RUN and left > 0:
                 if end <= seen:
+                    continue
+                if end <= held:
+                    out.append((index, end))
                     continue
                 start, stop = _run_around(text, end)
                 left -= stop - start + _COST_OF_RUN
                 if _may_hold(text, start, stop, holds):
                     out.append((index, end))
+                    held = stop
                 else:
                     seen = stop
                 continue

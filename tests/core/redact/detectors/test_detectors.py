@@ -47,3 +47,13 @@ def test_checksums() -> None:
     assert not iban(b"GB30 NWBK 6016 1331 9268 19")
     assert jwt_header(b"eyJhbGciOiJIUzI1NiJ9.e30.x")
     assert not jwt_header(b"eyJwYWdlIjoyfQ.e30.x")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_found"), [("vault-token", True), ("dropbox-token", True), ("groq-key", False)]
+)
+def test_a_prefix_that_base64_may_hold_by_chance_is_none_behind_base64(name: str, is_found: bool) -> None:
+    detector = next(one for one in DETECTORS if one.id == name)
+    value = finds(detector, detector.examples[0].encode())[0]
+    noise = b"q8Jx2vKd0ZrT5mWc" * 2
+    assert finds(detector, b"x " + noise + b"+" + value) == ([value] if is_found else [])
