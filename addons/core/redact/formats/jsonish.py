@@ -12,15 +12,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import re2
-
-_LATIN1 = re2.Options()
-_LATIN1.encoding = re2.Options.Encoding.LATIN1
-_LATIN1.never_capture = True
 # Linear, for nothing is given back; the standard library's engine is many times quicker to ask than RE2.
-_STRING = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)', re.DOTALL)
-_LITERALS = re2.compile(rb"(?:tru|fals|null|NaN|Infinity)*", options=_LATIN1)
-_NUMBER = re2.compile(rb"-?[0-9][0-9.eE+\-]*", options=_LATIN1)
+_STRING = re.compile(rb'([^"]*+)(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)|\Z)', re.DOTALL)
+_LITERALS = re.compile(rb"(?:tru|fals|null|NaN|Infinity)*+")
+_NUMBER = re.compile(rb"-?[0-9][0-9.eE+\-]*+")
+_SIGN = re.compile(rb"[{}\[\],]")
 _NOT_STRUCTURE = b" \t\r\n0123456789.eE+-"
 _STRUCTURE = b"{}[],:"
 _MIN_NUMBER = 3  # characters: shorter ones tell nothing
@@ -72,13 +68,13 @@ def read(data: bytes, start: int = 0, end: int | None = None, *, skipped: Spans 
     string is accepted. `skipped`: spans of values, in order, that are passed over as if they held nothing.
     """
     stop = len(data) if end is None else end
-    reader = _Reader(data, stop)
+    reader = _Reader(data)
     position = start
     for skip, after in skipped:
-        if not _read_part(reader, position, skip):
+        if not reader.part(position, skip):
             return None
         position = after
-    if not _read_part(reader, position, stop):
+    if not reader.part(position, stop):
         return None
     frame: Frame | None = reader.top
     while frame is not None:  # what was left open by a cut, and the values in a row at the top
@@ -89,32 +85,46 @@ def read(data: bytes, start: int = 0, end: int | None = None, *, skipped: Spans 
     return reader.tree
 
 
-def _read_part(reader: _Reader, position: int, stop: int) -> bool:
-    if reader.data.find(b'"', position, stop) < 0:  # most often the comma between two spans
-        return position == stop or reader.gap(position, stop)
-    for match in _STRING.finditer(reader.data, position, stop):
-        begin, after = match.span()
-        if begin != position and not reader.gap(position, begin):
-            return False
-        reader.string(begin + 1, match.end(1), after)
-        position = after
-    return position == stop or reader.gap(position, stop)
-
-
 class _Reader:
-    def __init__(self, data: bytes, stop: int) -> None:
+    __slots__ = ("data", "has_key", "key", "top", "tree")
+
+    def __init__(self, data: bytes) -> None:
         self.data = data
-        self.stop = stop
         self.tree = Tree()
         self.top = Frame(array=True, name=b"", parent=None)
         self.key = b""
         self.has_key = False
 
-    def gap(self, start: int, end: int) -> bool:
+    def part(self, position: int, stop: int) -> bool:
+        """Read what stands from `position` on; False when that is not JSON."""
+        data, leaves = self.data, self.tree.leaves
+        for match in _STRING.finditer(data, position, stop):
+            gap = match[1]
+            if gap == b",":
+                self.has_key = False
+            elif gap != b":" and gap and not self._gap(match.start(), gap):
+                return False
+            start, end = match.span(2)
+            if start < 0:
+                break
+            top = self.top
+            if top.array:
+                name = top.name
+            elif self.has_key:
+                name = self.key
+            elif data[match.end() : match.end() + 64].lstrip()[:1] == b":":
+                self.key, self.has_key = data[start:end], True
+                leaves.append(Leaf(start, end, b"", top, True, False, True))
+                continue
+            else:
+                name = b""
+            leaf = Leaf(start, end, name, top, True, top.array)
+            top.leaves.append(leaf)
+            leaves.append(leaf)
+        return True
+
+    def _gap(self, start: int, text: bytes) -> bool:
         """Read what stands between two strings; False when that is not JSON."""
-        text = self.data[start:end]
-        if text == b":":
-            return True
         rest = text.translate(None, _NOT_STRUCTURE)
         if rest == b",":
             self.has_key = False
@@ -122,52 +132,35 @@ class _Reader:
         letters = rest.translate(None, _STRUCTURE)
         if letters and not _LITERALS.fullmatch(letters):
             return False
-        if rest == b":":
-            return True
-        self._structure(start, text)
+        if rest != b":":
+            self._structure(start, text)
         return True
 
     def _structure(self, start: int, text: bytes) -> None:
         position = 0
-        for index, code in enumerate(text):
-            if code not in b"{}[],":
-                continue
-            if index > position:
-                self._numbers(start + position, text[position:index])
+        for match in _SIGN.finditer(text):
+            index = match.start()
+            if index - position >= _MIN_NUMBER:
+                self._number(start + position, text[position:index])
             position = index + 1
+            code = text[index]
             if code in b"{[":
                 name = self.key if self.has_key else self.top.name
-                self.top = Frame(array=code == 91, name=name, parent=self.top)
-                self.has_key = False
-            elif code == 44:
-                self.has_key = False
-            else:
+                self.top = Frame(code == 91, name, self.top)
+            elif code != 44:
                 if self.top.leaves:
                     self.tree.frames.append(self.top)
                 self.top = self.top.parent or self.top
-                self.has_key = False
-        if position < len(text):
-            self._numbers(start + position, text[position:])
+            self.has_key = False
+        if len(text) - position >= _MIN_NUMBER:
+            self._number(start + position, text[position:])
 
-    def _numbers(self, start: int, text: bytes) -> None:
-        if len(text) < _MIN_NUMBER or not (match := _NUMBER.search(text)):
+    def _number(self, start: int, text: bytes) -> None:
+        match = _NUMBER.search(text)
+        if match is None or match.end() - match.start() < _MIN_NUMBER:
             return
-        begin, after = match.span()
-        if after - begin < _MIN_NUMBER:
-            return
-        self._add(Leaf(start + begin, start + after, b"", self.top, quoted=False))
-
-    def string(self, start: int, end: int, after: int) -> None:
-        if not self.top.array and not self.has_key:
-            head = self.data[after : after + 2]
-            if head[:1] == b":" or self.data[after : after + 64].lstrip()[:1] == b":":
-                self.key, self.has_key = self.data[start:end], True
-                self.tree.leaves.append(Leaf(start, end, b"", self.top, is_key=True))
-                return
-        self._add(Leaf(start, end, b"", self.top))
-
-    def _add(self, leaf: Leaf) -> None:
-        leaf.element = self.top.array
-        leaf.name = self.top.name if self.top.array else self.key if self.has_key else b""
-        self.top.leaves.append(leaf)
+        top = self.top
+        name = top.name if top.array else self.key if self.has_key else b""
+        leaf = Leaf(start + match.start(), start + match.end(), name, top, False, top.array)
+        top.leaves.append(leaf)
         self.tree.leaves.append(leaf)

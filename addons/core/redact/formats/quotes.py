@@ -28,7 +28,11 @@ class Quotes:
                 end += 1
             blocks.append((end, within ^ self._is_odd(begin, end)))
         begin, within = blocks[bisect_right(blocks, position, key=itemgetter(0)) - 1]
-        return within ^ self._is_odd(begin, position)
+        answer = within ^ self._is_odd(begin, position)
+        # Most places are asked for in order.
+        if position > blocks[-1][0] and self._data[position - 1] != _BACKSLASH:
+            blocks.append((position, answer))
+        return answer
 
     def hold(self, start: int, end: int) -> bool:
         """Whether `start:end` is inside one string."""

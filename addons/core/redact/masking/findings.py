@@ -50,7 +50,9 @@ class Finding:
 
     def moved(self, start: int, end: int, *, inside: int = 0) -> Finding:
         """The same in a text around, where it stands in `inside` more JSON strings."""
-        return replace(self, start=start, end=end, inside=self.inside + inside)
+        return Finding(
+            start, end, self.detector, self.kind, self.secret, self.bare, self.inside + inside
+        )
 
     def unquoted(self) -> Finding:
         """The same where quotes would be out of place: in what is encoded otherwise than a JSON string is."""

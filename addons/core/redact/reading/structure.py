@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ _VALUE_KEYS = frozenset(
     ),
 )
 _TYPED_VALUES = frozenset((b"stringvalue", b"string_value", b"str", b"s", b"value"))
+_BESIDE = _VALUE_KEYS | _TYPED_VALUES | {b"last4", b"kty"}
 _SCHEME = re2.compile(
     rb"(?i)^(?:bearer|basic|token|digest|negotiate|apikey|ssws|splunk|bot|delegated|aws4-hmac-sha256)\s+"
 )
@@ -65,6 +67,7 @@ _SAYS_SECRET = re2.compile(rb'"(?:is_secret|isSecret|secure|sensitive)"\s{0,2}:\
 _AROUND = 80  # bytes beside the first and the last value of an object
 _JWK_PRIVATE = frozenset((b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"))
 _SECRET_DATA = frozenset(("data", "stringData"))
+_MAX_KEY = 720  # bytes: each character of the longest name that is judged, as an escape
 MAX_JOIN = 64 * 1024
 _MIN_NUMBER = 4
 _BETWEEN = 16  # bytes at most from the end of a key to its value
@@ -124,11 +127,21 @@ def _in_leaves(  # noqa: PLR0913, PLR0917 - one walk over everything that find()
     named: dict[int, Finding],
 ) -> Iterator[Finding]:
     """Look into those strings that the gate pointed at."""
-    for leaf in tree.leaves:
+    for leaf in tree.leaves if hits.everywhere else _hit(tree.leaves, hits.ends):
+        if leaf.start not in named:
+            yield from _in_leaf(scanner, data, leaf, work, depth)
+
+
+def _hit(leaves: Sequence[Leaf], ends: Sequence[int]) -> Iterator[Leaf]:
+    """Those of `leaves` in which any of `ends` is."""
+    starts = [leaf.start for leaf in leaves]
+    place = bisect_right(ends, starts[0]) if starts else len(ends)
+    while place < len(ends):
+        following = bisect_left(starts, ends[place])
         # A form may end with the quote after the leaf, its boundary.
-        if leaf.start in named or not hits.within(leaf.start, leaf.end + 1):
-            continue
-        yield from _in_leaf(scanner, data, leaf, work, depth)
+        if ends[place] <= leaves[following - 1].end + 1:
+            yield leaves[following - 1]
+        place = bisect_right(ends, starts[following], place) if following < len(starts) else len(ends)
 
 
 def _in_leaf(scanner: Scanner, data: bytes, leaf: Leaf, work: Work, depth: int) -> Iterator[Finding]:
@@ -173,11 +186,11 @@ def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
     for leaf in tree.leaves:
         if leaf.is_key:
             continue
-        kind = classify(name_of(leaf.name)) if leaf.name else NameClass.NONE
+        kind = _kind_of(leaf.name) if len(leaf.name) <= _MAX_KEY else NameClass.NONE
         if kind is NameClass.NONE and leaf.name.lower() in _OF_PARENT:
             kind = _kind_of_parent(leaf)
         if kind is NameClass.NONE and (
-            _DESCRIBES.search(leaf.name) or not _in_container(data, leaf.frame, contained)
+            not _in_container(data, leaf.frame, contained) or _DESCRIBES.search(leaf.name)
         ):
             continue
         value = text_of(data, leaf)
@@ -192,9 +205,16 @@ def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
     return found
 
 
+@lru_cache(maxsize=8192)
+def _kind_of(key: bytes) -> NameClass:
+    """Of a key as it stands in the text."""
+    return classify(name_of(key)) if key else NameClass.NONE
+
+
 def _kind_of_parent(leaf: Leaf) -> NameClass:
     """Of `{"api_key": {"key": …}}`, whose inner name says nothing."""
-    kind = classify(name_of(leaf.frame.name)) if leaf.frame.name and not leaf.frame.array else NameClass.NONE
+    name = leaf.frame.name
+    kind = NameClass.NONE if leaf.frame.array or len(name) > _MAX_KEY else _kind_of(name)
     return kind if kind in {NameClass.PASSWORD, NameClass.SECRET} else NameClass.NONE
 
 
@@ -263,6 +283,8 @@ def _whole(scanner: Scanner, data: bytes, leaf: Leaf, value: bytes, kind: NameCl
 def _by_neighbour(data: bytes, frame: Frame) -> Iterator[Finding]:
     """`{"name": "password", "value": …}`, and `key` beside `last4`."""
     by_name: dict[bytes, Leaf] = {leaf.name.lower(): leaf for leaf in frame.leaves if leaf.quoted}
+    if by_name.keys().isdisjoint(_BESIDE):
+        return
     if b"last4" in by_name and b"key" in by_name:
         leaf = by_name[b"key"]
         value = text_of(data, leaf)
