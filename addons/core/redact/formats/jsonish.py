@@ -9,8 +9,9 @@ numbers, lone surrogates and white space stay as they are. Any depth, any number
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 # Linear, for nothing is given back; the standard library's engine is many times quicker to ask than RE2.
 _STRING = re.compile(rb'([^"]*+)(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)|\Z)', re.DOTALL)
@@ -19,6 +20,7 @@ _NUMBER = re.compile(rb"-?[0-9][0-9.eE+\-]*+")
 _SIGN = re.compile(rb"[{}\[\],]")
 _NOT_STRUCTURE = b" \t\r\n0123456789.eE+-"
 _STRUCTURE = b"{}[],:"
+_AT_ONCE = 1 << 16  # in bytes: for more the pieces would take too much memory
 _MIN_NUMBER = 3  # characters: shorter ones tell nothing
 
 
@@ -85,6 +87,14 @@ def read(data: bytes, start: int = 0, end: int | None = None, *, skipped: Spans 
     return reader.tree
 
 
+def _tokens(data: bytes, position: int, stop: int) -> Iterable[tuple[bytes, bytes | None]]:
+    """Give each string with what stands before it, and what stands after the last."""
+    if stop - position <= _AT_ONCE and data.find(b"\\", position, stop) < 0:
+        parts = data[position:stop].split(b'"')
+        return zip_longest(parts[::2], parts[1::2])
+    return ((match[1], match[2]) for match in _STRING.finditer(data, position, stop))
+
+
 class _Reader:
     __slots__ = ("data", "has_key", "key", "top", "tree")
 
@@ -98,22 +108,23 @@ class _Reader:
     def part(self, position: int, stop: int) -> bool:
         """Read what stands from `position` on; False when that is not JSON."""
         data, leaves = self.data, self.tree.leaves
-        for match in _STRING.finditer(data, position, stop):
-            gap = match[1]
+        for gap, text in _tokens(data, position, stop):
             if gap == b",":
                 self.has_key = False
-            elif gap != b":" and gap and not self._gap(match.start(), gap):
+            elif gap != b":" and gap and not self._gap(position, gap):
                 return False
-            start, end = match.span(2)
-            if start < 0:
+            if text is None:
                 break
+            start = position + len(gap) + 1
+            end = start + len(text)
+            position = end + 1
             top = self.top
             if top.array:
                 name = top.name
             elif self.has_key:
                 name = self.key
-            elif data[match.end() : match.end() + 64].lstrip()[:1] == b":":
-                self.key, self.has_key = data[start:end], True
+            elif data.startswith(b":", position) or data[position : position + 64].lstrip()[:1] == b":":
+                self.key, self.has_key = text, True
                 leaves.append(Leaf(start, end, b"", top, True, False, True))
                 continue
             else:
@@ -126,34 +137,37 @@ class _Reader:
     def _gap(self, start: int, text: bytes) -> bool:
         """Read what stands between two strings; False when that is not JSON."""
         rest = text.translate(None, _NOT_STRUCTURE)
-        if rest == b",":
-            self.has_key = False
-            return True
         letters = rest.translate(None, _STRUCTURE)
         if letters and not _LITERALS.fullmatch(letters):
             return False
-        if rest != b":":
-            self._structure(start, text)
+        if rest == b",":
+            self.has_key = False
+        elif len(text) - len(rest) >= _MIN_NUMBER and rest != b":":
+            self._numbers(start, text)
+        else:
+            for code in rest:
+                self._sign(code)
         return True
 
-    def _structure(self, start: int, text: bytes) -> None:
+    def _sign(self, code: int) -> None:
+        if code in b"{[":
+            self.top = Frame(code == 91, self.key if self.has_key else self.top.name, self.top)
+        elif code in b"}]":
+            if self.top.leaves:
+                self.tree.frames.append(self.top)
+            self.top = self.top.parent or self.top
+        elif code != 44:
+            return
+        self.has_key = False
+
+    def _numbers(self, start: int, text: bytes) -> None:
+        """Read a gap that may hold numbers."""
         position = 0
         for match in _SIGN.finditer(text):
-            index = match.start()
-            if index - position >= _MIN_NUMBER:
-                self._number(start + position, text[position:index])
-            position = index + 1
-            code = text[index]
-            if code in b"{[":
-                name = self.key if self.has_key else self.top.name
-                self.top = Frame(code == 91, name, self.top)
-            elif code != 44:
-                if self.top.leaves:
-                    self.tree.frames.append(self.top)
-                self.top = self.top.parent or self.top
-            self.has_key = False
-        if len(text) - position >= _MIN_NUMBER:
-            self._number(start + position, text[position:])
+            self._number(start + position, text[position : match.start()])
+            position = match.end()
+            self._sign(text[match.start()])
+        self._number(start + position, text[position:])
 
     def _number(self, start: int, text: bytes) -> None:
         match = _NUMBER.search(text)

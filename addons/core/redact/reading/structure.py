@@ -239,22 +239,23 @@ def _number_fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
     return kind is NameClass.PASSWORD and count_digits(value) >= _MIN_NUMBER
 
 
-def _in_container(data: bytes, frame: Frame | None, known: dict[int, bool]) -> bool:
+def _in_container(data: bytes, frame: Frame, known: dict[int, bool]) -> bool:
     """Whether an object named like a store of secrets is around. Two levels are looked at: deeper ones are
     schemas more often than secrets.
     """
-    for _ in range(2):
-        if frame is None or not frame.name:
-            return False
-        answer = known.get(id(frame))
-        if answer is None:
-            name = name_of(frame.name)
-            answer = CONTAINERS.search(name) is not None
-            known[id(frame)] = answer = answer or (name in _SECRET_DATA and _is_secret(data, frame.parent))
-        if answer:
-            return True
-        frame = frame.parent
-    return False
+    answer = known.get(id(frame))
+    if answer is None:
+        parent = frame.parent if frame.name else None
+        answer = _is_container(data, frame) or (parent is not None and _is_container(data, parent))
+        known[id(frame)] = answer
+    return answer
+
+
+def _is_container(data: bytes, frame: Frame) -> bool:
+    if not frame.name:
+        return False
+    name = name_of(frame.name)
+    return CONTAINERS.search(name) is not None or (name in _SECRET_DATA and _is_secret(data, frame.parent))
 
 
 def _is_secret(data: bytes, frame: Frame | None) -> bool:
