@@ -364,9 +364,8 @@ def is_dense(value: bytes) -> bool:
     return (
         len(value) >= 8
         and b" " not in value
-        and not is_placeholder(value)
         and _mixed(value)
-        and not (_is_url(value) or _DATE.match(value) or _is_path(value))
+        and not (_DATE.match(value) or _is_url(value) or _is_path(value) or is_placeholder(value))
     )
 
 

@@ -129,7 +129,7 @@ def find_pairs(text: bytes) -> Iterator[Finding]:
             )
     yield from _in_prose(text)
     for signs, pattern in _NAMED_VALUES:
-        if any(sign in text for sign in signs):
+        if any(map(text.__contains__, signs)):
             for match in pattern.finditer(text):
                 yield from _judge(text, match.group(1), *match.span(2), near=True)
 
@@ -140,7 +140,7 @@ def _in_prose(text: bytes) -> Iterator[Finding]:
     for match in _PROSE.finditer(text):
         start = match.start(1)
         value = text[start : _before_template(text, start, match.end(1))].rstrip(b".!?)")
-        if is_dense(value) and looks_like_prose_secret(value):
+        if looks_like_prose_secret(value) and is_dense(value):
             yield Finding(start, start + len(value), "prose", "password", value)
     for match in _STATED.finditer(text) if b" is " in folded or b" was " in folded else ():
         if looks_random(match.group(2)):

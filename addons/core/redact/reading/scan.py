@@ -87,7 +87,7 @@ class Scanner:
             ):
                 continue
             searched = folded if detector.any_case else text
-            if detector.keywords and not any(keyword in searched for keyword in detector.keywords):
+            if detector.keywords and not any(map(searched.__contains__, detector.keywords)):
                 continue
             for start, end in spans(pattern, text, detector.group):
                 value = text[start:end]

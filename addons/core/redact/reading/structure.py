@@ -189,10 +189,12 @@ def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
         kind = _kind_of(leaf.name) if len(leaf.name) <= _MAX_KEY else NameClass.NONE
         if kind is NameClass.NONE and leaf.name.lower() in _OF_PARENT:
             kind = _kind_of_parent(leaf)
-        if kind is NameClass.NONE and (
-            not _in_container(data, leaf.frame, contained) or _DESCRIBES.search(leaf.name)
-        ):
-            continue
+        if kind is NameClass.NONE:
+            around = contained.get(id(leaf.frame))
+            if around is None:
+                around = contained[id(leaf.frame)] = _in_container(data, leaf.frame)
+            if not around or _DESCRIBES.search(leaf.name):
+                continue
         value = text_of(data, leaf)
         if not leaf.quoted:
             if _number_fits(kind, value, leaf):
@@ -239,23 +241,23 @@ def _number_fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
     return kind is NameClass.PASSWORD and count_digits(value) >= _MIN_NUMBER
 
 
-def _in_container(data: bytes, frame: Frame, known: dict[int, bool]) -> bool:
+def _in_container(data: bytes, frame: Frame) -> bool:
     """Whether an object named like a store of secrets is around. Two levels are looked at: deeper ones are
     schemas more often than secrets.
     """
-    answer = known.get(id(frame))
-    if answer is None:
-        parent = frame.parent if frame.name else None
-        answer = _is_container(data, frame) or (parent is not None and _is_container(data, parent))
-        known[id(frame)] = answer
-    return answer
+    parent = frame.parent if frame.name else None
+    return _is_container(data, frame) or (parent is not None and _is_container(data, parent))
 
 
 def _is_container(data: bytes, frame: Frame) -> bool:
-    if not frame.name:
-        return False
-    name = name_of(frame.name)
-    return CONTAINERS.search(name) is not None or (name in _SECRET_DATA and _is_secret(data, frame.parent))
+    name = frame.name
+    says_so = _says_secrets if len(name) <= _MAX_KEY else _says_secrets.__wrapped__
+    return says_so(name) or (name_of(name) in _SECRET_DATA and _is_secret(data, frame.parent))
+
+
+@lru_cache(maxsize=8192)
+def _says_secrets(key: bytes) -> bool:
+    return CONTAINERS.search(name_of(key)) is not None
 
 
 def _is_secret(data: bytes, frame: Frame | None) -> bool:
