@@ -9,9 +9,9 @@ A name is judged by how it ends, its separators and case dropped: `DB_PASSWORD`,
 from __future__ import annotations
 
 import math
+import re
 import string
 import unicodedata
-from collections import Counter
 from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
@@ -220,9 +220,9 @@ _PATH = re2.compile(
 _FILE = re2.compile(rb"^/[\w.\-]+(?:/[\w.\-]+)+/?$|^arn:")
 _MNEMONIC = re2.compile(rb"^[a-z]{3,8}(?: [a-z]{3,8})+$")
 _GROUPS = re2.compile(rb"^[A-Za-z0-9]{4}(?: [A-Za-z0-9]{4}){3,7}$")
-_UUID = re2.compile(rb"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+_UUID = re.compile(rb"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 _WEAK_VALUE = re2.compile(rb"^[A-Za-z0-9+/=_\-.~:|]{16,512}$")
-_DATE = re2.compile(rb"^\d{4}-\d\d-\d\d")
+_DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WORDS = re2.compile(r"[A-Z]+(?:[^A-Za-z]|$)|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 CONTAINERS = re2.compile(
     r"(?i)^(?:.*[_\-.])?(?:secrets?|credentials?|creds|passwords?|tokens|api_?keys|private_?keys|cookies|secret_?data|secret_?values?)$"
@@ -230,7 +230,7 @@ CONTAINERS = re2.compile(
 """Names of objects that hold secrets under names of any kind."""
 _IDENTIFIERS = re2.compile(rb"^[A-Za-z_][\w\-]*(?:\.[A-Za-z_]\w*)+$")
 _CARD_CODE = re2.compile(r"(?i)(?:^|[_\-. ]|card)(?:cvv|cvc)2?$")
-_CODE = re2.compile(rb"^[A-Za-z_][\w.]*[(\[].*$", options=_LATIN1)
+_CODE = re.compile(rb"[A-Za-z_][A-Za-z0-9_.]*+[(\[].*+\Z")
 
 
 @lru_cache(maxsize=8192)
@@ -284,12 +284,15 @@ def is_placeholder(value: bytes) -> bool:
 def entropy(value: bytes) -> float:
     """Shannon entropy in bits per byte."""
     total = len(value)
-    return -sum(n / total * math.log2(n / total) for n in Counter(value).values()) if total else 0.0
+    counts = [value.count(code) for code in dict.fromkeys(value)]
+    return -sum(n / total * math.log2(n / total) for n in counts) if total else 0.0
 
 
 def can_be_password(value: bytes) -> bool:
     """For a value under a password's name: anything that is not a placeholder or a sentence."""
-    if is_placeholder(value) or len(value) > 4096 or (_FILE.search(value) and not _is_noisy_path(value)):
+    if len(value) > 4096 or is_placeholder(value):
+        return False
+    if value.startswith((b"/", b"arn:")) and _FILE.search(value) and not _is_noisy_path(value):
         return False
     return not (value.count(b" ") >= 2 and _PLAIN_WORDS.search(value) is not None) or is_phrase(value)
 
@@ -301,6 +304,8 @@ def _is_noisy_path(value: bytes) -> bool:
 
 def is_phrase(value: bytes) -> bool:
     """Whether it is a mnemonic (BIP 39) of 12 to 24 words, or a password in groups of four letters."""
+    if b" " not in value:
+        return False
     if _GROUPS.search(value):
         return True
     return _MNEMONIC.search(value) is not None and value.count(b" ") in {11, 14, 17, 20, 23}
@@ -313,13 +318,14 @@ def can_be_secret(value: bytes) -> bool:
         return False
     if is_phrase(text):
         return True
-    if _PLAIN_WORDS.search(text) or (_ALL_CAPS_WORDS.search(text) and len(text) < 16):
-        return len(text) >= 20 and not set(text) & set(b" -_./:,'")
-    if _IDENTIFIERS.search(text) and entropy(text) < 4.0 and not has_digit(text):
+    if not has_digit(text):
+        if _PLAIN_WORDS.search(text) or (_ALL_CAPS_WORDS.search(text) and len(text) < 16):
+            return len(text) >= 20 and not set(text) & set(b" -_./:,'")
+        if _IDENTIFIERS.search(text) and entropy(text) < 4.0:
+            return False
+    if _CODE.match(text) or (_is_path(text) and not _mixed(text)) or _DATE.match(text):
         return False
-    if _CODE.search(text) or (_PATH.search(text) and not _mixed(text)) or _DATE.search(text):
-        return False
-    if _URL.search(text):
+    if _is_url(text):
         return b"@" in text
     if text.isdigit():
         return len(text) >= 6
@@ -330,14 +336,14 @@ def can_be_secret(value: bytes) -> bool:
 
 def is_card_code(name: str, value: bytes) -> bool:
     """Whether it is what is printed on a card beside its number, which nobody may store (PCI DSS, 3.3.1)."""
-    return _CARD_CODE.search(name) is not None and len(value) in {3, 4} and value.isdigit()
+    return len(value) in {3, 4} and value.isdigit() and _CARD_CODE.search(name) is not None
 
 
 def looks_random(value: bytes) -> bool:
     """For a value under a name that says little: long, mixed, of high entropy, and no id, date or path."""
-    if not _WEAK_VALUE.search(value) or _UUID.search(value) or _DATE.search(value) or _URL.search(value):
+    if not _WEAK_VALUE.search(value) or _UUID.match(value) or _DATE.match(value) or _is_url(value):
         return False
-    if _PATH.search(value) or not _mixed(value):
+    if _is_path(value) or not _mixed(value):
         return False
     return _switches(value) >= 4 and entropy(value) >= 3.0
 
@@ -358,10 +364,18 @@ def is_dense(value: bytes) -> bool:
     return (
         len(value) >= 8
         and b" " not in value
-        and not is_placeholder(value)
         and _mixed(value)
-        and (not _URL.search(value) and not _DATE.search(value) and not _PATH.search(value))
+        and not (_DATE.match(value) or _is_url(value) or _is_path(value) or is_placeholder(value))
     )
+
+
+def _is_url(value: bytes) -> bool:
+    return b":" in value and _URL.search(value) is not None
+
+
+def _is_path(value: bytes) -> bool:
+    signs = b"/" in value or b"." in value or b"\\" in value  # one of them is in each
+    return signs and _PATH.search(value) is not None
 
 
 _MIN_NOISE = 40  # characters

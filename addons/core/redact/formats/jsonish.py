@@ -9,21 +9,19 @@ numbers, lone surrogates and white space stay as they are. Any depth, any number
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
-import re2
-
-_LATIN1 = re2.Options()
-_LATIN1.encoding = re2.Options.Encoding.LATIN1
-_LATIN1.never_capture = True
 # Linear, for nothing is given back; the standard library's engine is many times quicker to ask than RE2.
-_STRING = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)', re.DOTALL)
-_LITERALS = re2.compile(rb"(?:tru|fals|null|NaN|Infinity)*", options=_LATIN1)
-_NUMBER = re2.compile(rb"-?[0-9][0-9.eE+\-]*", options=_LATIN1)
+_STRING = re.compile(rb'([^"]*+)(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)|\Z)', re.DOTALL)
+_LITERALS = re.compile(rb"(?:tru|fals|null|NaN|Infinity)*+")
+_NUMBER = re.compile(rb"-?[0-9][0-9.eE+\-]*+")
+_SIGN = re.compile(rb"[{}\[\],]")
 _NOT_STRUCTURE = b" \t\r\n0123456789.eE+-"
 _STRUCTURE = b"{}[],:"
 _SAYS_SECRET = frozenset((b"is_secret", b"isSecret", b"secure", b"sensitive"))
+_AT_ONCE = 1 << 16  # in bytes: for more the pieces would take too much memory
 _MIN_NUMBER = 3  # characters: shorter ones tell nothing
 
 
@@ -76,13 +74,13 @@ def read(data: bytes, start: int = 0, end: int | None = None, *, skipped: Spans 
     string is accepted. `skipped`: spans of values, in order, that are passed over as if they held nothing.
     """
     stop = len(data) if end is None else end
-    reader = _Reader(data, stop)
+    reader = _Reader(data)
     position = start
     for skip, after in skipped:
-        if not _read_part(reader, position, skip):
+        if not reader.part(position, skip):
             return None
         position = after
-    if not _read_part(reader, position, stop):
+    if not reader.part(position, stop):
         return None
     frame: Frame | None = reader.top
     while frame is not None:  # what was left open by a cut, and the values in a row at the top
@@ -93,88 +91,97 @@ def read(data: bytes, start: int = 0, end: int | None = None, *, skipped: Spans 
     return reader.tree
 
 
-def _read_part(reader: _Reader, position: int, stop: int) -> bool:
-    if reader.data.find(b'"', position, stop) < 0:  # most often the comma between two spans
-        return position == stop or reader.gap(position, stop)
-    for match in _STRING.finditer(reader.data, position, stop):
-        begin, after = match.span()
-        if begin != position and not reader.gap(position, begin):
-            return False
-        reader.string(begin + 1, match.end(1), after)
-        position = after
-    return position == stop or reader.gap(position, stop)
+def _tokens(data: bytes, position: int, stop: int) -> Iterable[tuple[bytes, bytes | None]]:
+    """Give each string with what stands before it, and what stands after the last."""
+    if stop - position <= _AT_ONCE and data.find(b"\\", position, stop) < 0:
+        parts = data[position:stop].split(b'"')
+        return zip_longest(parts[::2], parts[1::2])
+    return ((match[1], match[2]) for match in _STRING.finditer(data, position, stop))
 
 
 class _Reader:
-    def __init__(self, data: bytes, stop: int) -> None:
+    __slots__ = ("data", "has_key", "key", "top", "tree")
+
+    def __init__(self, data: bytes) -> None:
         self.data = data
-        self.stop = stop
         self.tree = Tree()
         self.top = Frame(array=True, name=b"", parent=None)
         self.key = b""
         self.has_key = False
 
-    def gap(self, start: int, end: int) -> bool:
+    def part(self, position: int, stop: int) -> bool:
+        """Read what stands from `position` on; False when that is not JSON."""
+        data, leaves = self.data, self.tree.leaves
+        for gap, text in _tokens(data, position, stop):
+            if gap == b",":
+                self.has_key = False
+            elif gap != b":" and gap and not self._gap(position, gap):
+                return False
+            if text is None:
+                break
+            start = position + len(gap) + 1
+            end = start + len(text)
+            position = end + 1
+            top = self.top
+            if top.array:
+                name = top.name
+            elif self.has_key:
+                name = self.key
+            elif data.startswith(b":", position) or data[position : position + 64].lstrip()[:1] == b":":
+                self.key, self.has_key = text, True
+                leaves.append(Leaf(start, end, b"", top, True, False, True))
+                continue
+            else:
+                name = b""
+            leaf = Leaf(start, end, name, top, True, top.array)
+            top.leaves.append(leaf)
+            leaves.append(leaf)
+        return True
+
+    def _gap(self, start: int, text: bytes) -> bool:
         """Read what stands between two strings; False when that is not JSON."""
-        text = self.data[start:end]
-        if text == b":":
-            return True
         rest = text.translate(None, _NOT_STRUCTURE)
-        if rest == b",":
-            self.has_key = False
-            return True
         letters = rest.translate(None, _STRUCTURE)
         if letters:
             if not _LITERALS.fullmatch(letters):
                 return False
             if self.has_key and self.key in _SAYS_SECRET and text.lstrip(b": \t\r\n").startswith(b"true"):
                 self.top.says_secret = True
-        if rest == b":":
-            return True
-        self._structure(start, text)
+        if rest == b",":
+            self.has_key = False
+        elif len(text) - len(rest) >= _MIN_NUMBER and rest != b":":
+            self._numbers(start, text)
+        else:
+            for code in rest:
+                self._sign(code)
         return True
 
-    def _structure(self, start: int, text: bytes) -> None:
-        position = 0
-        for index, code in enumerate(text):
-            if code not in b"{}[],":
-                continue
-            if index > position:
-                self._numbers(start + position, text[position:index])
-            position = index + 1
-            if code in b"{[":
-                name = self.key if self.has_key else self.top.name
-                self.top = Frame(array=code == 91, name=name, parent=self.top)
-                self.has_key = False
-            elif code == 44:
-                self.has_key = False
-            else:
-                if self.top.leaves:
-                    self.tree.frames.append(self.top)
-                self.top = self.top.parent or self.top
-                self.has_key = False
-        if position < len(text):
-            self._numbers(start + position, text[position:])
+    def _sign(self, code: int) -> None:
+        if code in b"{[":
+            self.top = Frame(code == 91, self.key if self.has_key else self.top.name, self.top)
+        elif code in b"}]":
+            if self.top.leaves:
+                self.tree.frames.append(self.top)
+            self.top = self.top.parent or self.top
+        elif code != 44:
+            return
+        self.has_key = False
 
     def _numbers(self, start: int, text: bytes) -> None:
-        if len(text) < _MIN_NUMBER or not (match := _NUMBER.search(text)):
-            return
-        begin, after = match.span()
-        if after - begin < _MIN_NUMBER:
-            return
-        self._add(Leaf(start + begin, start + after, b"", self.top, quoted=False))
+        """Read a gap that may hold numbers."""
+        position = 0
+        for match in _SIGN.finditer(text):
+            self._number(start + position, text[position : match.start()])
+            position = match.end()
+            self._sign(text[match.start()])
+        self._number(start + position, text[position:])
 
-    def string(self, start: int, end: int, after: int) -> None:
-        if not self.top.array and not self.has_key:
-            head = self.data[after : after + 2]
-            if head[:1] == b":" or self.data[after : after + 64].lstrip()[:1] == b":":
-                self.key, self.has_key = self.data[start:end], True
-                self.tree.leaves.append(Leaf(start, end, b"", self.top, is_key=True))
-                return
-        self._add(Leaf(start, end, b"", self.top))
-
-    def _add(self, leaf: Leaf) -> None:
-        leaf.element = self.top.array
-        leaf.name = self.top.name if self.top.array else self.key if self.has_key else b""
-        self.top.leaves.append(leaf)
+    def _number(self, start: int, text: bytes) -> None:
+        match = _NUMBER.search(text)
+        if match is None or match.end() - match.start() < _MIN_NUMBER:
+            return
+        top = self.top
+        name = top.name if top.array else self.key if self.has_key else b""
+        leaf = Leaf(start + match.start(), start + match.end(), name, top, False, top.array)
+        top.leaves.append(leaf)
         self.tree.leaves.append(leaf)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from operator import itemgetter
 
 _BLOCK = 1 << 14
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _BACKSLASH = 0x5C
 
 
@@ -28,7 +30,11 @@ class Quotes:
                 end += 1
             blocks.append((end, within ^ self._is_odd(begin, end)))
         begin, within = blocks[bisect_right(blocks, position, key=itemgetter(0)) - 1]
-        return within ^ self._is_odd(begin, position)
+        answer = within ^ self._is_odd(begin, position)
+        # Most places are asked for in order.
+        if position > blocks[-1][0] and self._data[position - 1] != _BACKSLASH:
+            blocks.append((position, answer))
+        return answer
 
     def hold(self, start: int, end: int) -> bool:
         """Whether `start:end` is inside one string."""
@@ -40,8 +46,4 @@ class Quotes:
 
 def _count(data: bytes, start: int, end: int) -> int:
     """How many quotes that are not escaped are in `start:end`, which begins with no escaped character."""
-    total = data.count(b'"', start, end)
-    if data.find(b"\\\\", start, end) < 0:
-        return total - data.count(b'\\"', start, end)
-    pairs_gone = data[start:end].replace(b"\\\\", b"")  # each is a backslash, and escapes nothing further
-    return total - pairs_gone.count(b'\\"')
+    return data.count(b'"', start, end) - _ESCAPED.findall(data, start, end).count(b'"')

@@ -18,6 +18,8 @@ from addons.core.redact.masking.findings import Finding, TooComplex
 _MIN_LENGTH = 8
 _SURE_LENGTH = 16
 _SEARCHED_ONE_BY_ONE = 100_000_000  # bytes gone through: some 50 ms
+_SMALL = 1 << 17  # bytes: gone through in the time that it takes to compile a form
+_FEW = 4
 _AT_EACH_PLACE = 100  # bytes that are gone through one by one in the time that it takes to compile a form
 _MAX_ALIKE = 16
 _MAX_FORMS = 20_000  # each costs as much to prepare for as a hundred kilobytes to search
@@ -60,7 +62,8 @@ def by_text(texts: Sequence[bytes], found: Sequence[Finding]) -> Iterator[list[F
 def _places(data: bytes, forms: Iterable[bytes]) -> Iterable[tuple[bytes, int]]:
     """Give each form with every offset at which it stands."""
     wanted = list(forms)
-    if len(wanted) * len(data) <= _SEARCHED_ONE_BY_ONE:
+    is_small = len(data) <= _SMALL or len(wanted) < _FEW
+    if is_small and len(wanted) * len(data) <= _SEARCHED_ONE_BY_ONE:
         return [(form, position) for form in wanted for position in _occurrences(data, form)]
     if len(data) <= _AT_EACH_PLACE * len(wanted):
         for where in (-_MIN_LENGTH, 0):  # tokens of a kind begin alike, and blocks end alike
@@ -75,9 +78,13 @@ def _places(data: bytes, forms: Iterable[bytes]) -> Iterable[tuple[bytes, int]]:
     # Byte by byte in hexadecimal: no character means anything then, nor ends the expression.
     database.compile(expressions=[rb"\x" + form.hex(" ").encode().replace(b" ", rb"\x") for form in wanted])
     places: list[tuple[bytes, int]] = []
+    after = [0] * len(wanted)
 
     def add(index: int, _start: int, end: int, _flags: int, _context: object) -> bool:
-        places.append((wanted[index], end - len(wanted[index])))
+        start = end - len(wanted[index])
+        if start >= after[index]:  # else it begins inside the last one
+            places.append((wanted[index], start))
+            after[index] = end
         return len(places) > _MAX_PLACES
 
     try:

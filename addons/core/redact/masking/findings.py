@@ -11,6 +11,7 @@ from addons.core.redact.masking.mask import MASK
 _SEPARATORS = b" \t\r\n:;,.=&|/-_[]()"
 MAX_FINDINGS = 150_000
 """Of one message. Each takes some 50 microseconds to find, to mask and to look for copies of."""
+_MAX_MASK = 64  # bytes
 _MIN_REST = 8  # shorter rests beside a mask are `Bearer ` and the like
 
 
@@ -50,7 +51,7 @@ class Finding:
 
     def moved(self, start: int, end: int, *, inside: int = 0) -> Finding:
         """The same in a text around, where it stands in `inside` more JSON strings."""
-        return replace(self, start=start, end=end, inside=self.inside + inside)
+        return Finding(start, end, self.detector, self.kind, self.secret, self.bare, self.inside + inside)
 
     def unquoted(self) -> Finding:
         """The same where quotes would be out of place: in what is encoded otherwise than a JSON string is."""
@@ -70,9 +71,8 @@ def settle(found: Iterable[Finding], text: bytes) -> list[Finding]:
     Where several cover the same text the widest stands; of equals the first found, so detectors with a
     form of their own go before guesses by name.
     """
-    ordered = sorted(enumerate(found), key=lambda pair: (pair[1].start, -pair[1].end, pair[0]))
     merged: list[Finding] = []
-    for _, finding in ordered:
+    for finding in sorted(found, key=lambda each: (each.start, -each.end)):
         if merged and finding.start < merged[-1].end:
             last = merged[-1]
             if finding.end > last.end:
@@ -80,11 +80,16 @@ def settle(found: Iterable[Finding], text: bytes) -> list[Finding]:
                 merged[-1] = replace(last, end=finding.end, secret=span)
             continue
         merged.append(finding)
-    if b"[REDACTED:" not in text:
+    if not any(_is_near_mask(finding, text) for finding in merged):
         return merged
     masks = [match.span() for match in MASK.finditer(text)]
     ends = [end for _, end in masks]
     return [piece for finding in merged for piece in _around(finding, masks, ends, text)]
+
+
+def _is_near_mask(finding: Finding, text: bytes) -> bool:
+    """Whether one may overlap: cheaper to tell for each than to go through all of a large text."""
+    return text.find(b"[REDACTED:", max(0, finding.start - _MAX_MASK), finding.end + _MAX_MASK) >= 0
 
 
 def _around(finding: Finding, masks: list[tuple[int, int]], ends: list[int], text: bytes) -> list[Finding]:

@@ -71,7 +71,7 @@ class Masker:
     def mask(self, kind: str, secret: bytes | str) -> str:
         """Make the mask of `secret`; text that is a mask already is given back as it is."""
         data = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else secret
-        if MASK.fullmatch(data):
+        if data.startswith(_PREFIX) and MASK.fullmatch(data):
             return data.decode("ascii")
         if kind == CARD and self._card_last_four:
             kind = f"{CARD}-{''.join(chr(code) for code in data if 48 <= code <= 57)[-4:]}"  # noqa: PLR2004 - digits

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+import string
 from collections.abc import Iterator
 
 import re2
@@ -51,6 +53,7 @@ _SPACED = _compile(
     r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_?(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY))[ \t]+(?:to )?"
     r"[\"']?([^\s\"'\\]{8,256})"
 )
+_SPACED_NAMES = (b"PASSWORD", b"PASSWD", b"TOKEN", b"SECRET", b"_KEY")
 _ELEMENT = _compile(
     r"<([A-Za-z_][A-Za-z0-9_.:\-]{0,60})(?:\s[^<>]{0,200})?>\s*(?:<!\[CDATA\[)?([^<>\s][^<>]*?)(?:\]\]>\s*)?</"
 )
@@ -87,26 +90,27 @@ _NAMED_VALUES = (
     ((b"alue", b"ontent"), _NEIGHBOURS),
     ((b'name="',), _MULTIPART),
 )
-_NAME_LEFT = _compile(r"[A-Za-z0-9_.\-]*\z")
-_QUOTE = _compile(r"\\*[\"'`]")
+_NAME_BYTES = (string.ascii_letters + string.digits + "_.-").encode()
+# What is tried at one place alone is the standard library's: nothing is given back, and it is quicker to ask.
+_QUOTE = re.compile(rb"\\*+[\"'`]")
 # What may stand between a name and the quotes of its value.
-_WRAPPED = _compile(r"(?:Some\(|\s{0,20}string\([0-9]+\) |[bBuUrRfF@$]{1,2})[\"']")
-_LIST = _compile(r"\[\s*[\"']")
+_WRAPPED = re.compile(rb"(?:Some\(|[ \t\n\f\r]{0,20}+string\([0-9]++\) |[bBuUrRfF@$]{1,2})[\"']")
+_LIST = re.compile(rb"\[[ \t\n\f\r]*+[\"']")
 _LISTED = _compile(r"[\"']([^\"'\\\r\n]+)[\"']\s*(?:,\s*|\]|\z)")
 # YAML (1.2.2, 6.9 and 8.1): properties of a value, and values that stand in the next lines.
-_PROPERTIES = _compile(r"(?:[!&][^\s]*[ \t]+){1,2}")
-_BLOCK = _compile(r"(?:[|>][+\-0-9]{0,2})?[ \t]*\r?\n([ \t]+)")
+_PROPERTIES = re.compile(rb"(?:[!&][^ \t\n\f\r]*+[ \t]++){1,2}")
+_BLOCK = re.compile(rb"(?:[|>][+\-0-9]{0,2}+)?[ \t]*+\r?\n([ \t]++)")
 _BLOCK_LINE = _compile(r"(?:-[ \t]+|(?:secure|value|default|plaintext):[ \t]+)?[\"']?([^\s\"'\\]+)")
 _MAX_LINES = 64
 _TRIPLE = (b'"""', b"'''")
 _TEMPLATE = b"{{"
-_MASKED = _compile(r"\[[A-Za-z_ \-]{1,40}\](?:[^A-Za-z0-9]|\z)")
+_MASKED = re.compile(rb"\[[A-Za-z_ \-]{1,40}+\](?:[^A-Za-z0-9]|\Z)")
 # What a program gets a value from, in its source.
 _REFERENCE = _compile(r"^(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*$|^[A-Za-z_][\w.]*\((?:[A-Za-z_][\w.]*\)?)?$")
-_PASSWORD_VALUE = _compile(r"[^\s\"'`<>&;,\\]+")
-_SECRET_VALUE = _compile(r"[^\s\"'`<>&;,\\)\]}|]+")
-_SCHEME = _compile(
-    r"(?i:bearer|basic|token|digest|negotiate|apikey|api-key|ssws|splunk|bot|jwt|delegated|key)[ +]+"
+_PASSWORD_VALUE = re.compile(rb"[^ \t\n\f\r\"'`<>&;,\\]++")
+_SECRET_VALUE = re.compile(rb"[^ \t\n\f\r\"'`<>&;,\\)\]}|]++")
+_SCHEME = re.compile(
+    rb"(?i:bearer|basic|token|digest|negotiate|apikey|api-key|ssws|splunk|bot|jwt|delegated|key)[ +]++"
 )
 _DIRECTORIES = frozenset((b"pwd", b"oldpwd"))
 _MAX_NAME = 120
@@ -125,22 +129,23 @@ def find_pairs(text: bytes) -> Iterator[Finding]:
             )
     yield from _in_prose(text)
     for signs, pattern in _NAMED_VALUES:
-        if any(sign in text for sign in signs):
+        if any(map(text.__contains__, signs)):
             for match in pattern.finditer(text):
                 yield from _judge(text, match.group(1), *match.span(2), near=True)
 
 
 def _in_prose(text: bytes) -> Iterator[Finding]:
     """After a name and a verb, or a space alone."""
+    folded = text.lower()
     for match in _PROSE.finditer(text):
         start = match.start(1)
         value = text[start : _before_template(text, start, match.end(1))].rstrip(b".!?)")
-        if is_dense(value) and looks_like_prose_secret(value):
+        if looks_like_prose_secret(value) and is_dense(value):
             yield Finding(start, start + len(value), "prose", "password", value)
-    for match in _STATED.finditer(text):
+    for match in _STATED.finditer(text) if b" is " in folded or b" was " in folded else ():
         if looks_random(match.group(2)):
             yield from _judge(text, match.group(1), *match.span(2), near=True)
-    for match in _SPACED.finditer(text):
+    for match in _SPACED.finditer(text) if any(map(text.__contains__, _SPACED_NAMES)) else ():
         start, end = match.span(2)
         if has_digit(match.group(2)):
             yield from _judge(text, match.group(1), start, _before_template(text, start, end), near=False)
@@ -159,11 +164,9 @@ def _assignments(text: bytes) -> Iterator[Finding]:
         begin, stop = match.span()
         if begin < done:  # inside a value that is taken already
             continue
-        before = text[
-            max(0, begin - _MAX_NAME) : begin
-        ]  # a slice: RE2's `\z` is the end of text, not of a range
-        left = _NAME_LEFT.search(before)
-        name_start = begin - (len(left.group()) if left is not None else 0)
+        # A slice: RE2's `\z` is the end of text, not of a range.
+        before = text[max(0, begin - _MAX_NAME) : begin]
+        name_start = begin - len(before) + len(before.rstrip(_NAME_BYTES))
         if text.endswith(
             b"[REDACTED:", 0, name_start
         ):  # a mask: what follows it is not announced by its kind
@@ -228,7 +231,7 @@ def _past_prefix(text: bytes, position: int, operator: bytes) -> int:
     return position if properties is None else int(properties.end())
 
 
-def _below(text: bytes, name: bytes, block: re2._Match) -> Iterator[Finding]:
+def _below(text: bytes, name: bytes, block: re.Match[bytes]) -> Iterator[Finding]:
     """Values in the lines under a name, as far in as the first: one to a line, or of a list each."""
     is_block = block.group()[:1] in (b"|", b">")
     indent, position = block.group(1), block.end()

@@ -12,12 +12,12 @@ from addons.core.redact.formats import jsonish
 from addons.core.redact.masking.findings import Finding, Work, settle
 from addons.core.redact.reading import key_blocks, pairs, statements, structure
 from addons.core.redact.screening.doubts import Doubts
-from addons.core.redact.screening.gate import Gate, Hits
+from addons.core.redact.screening.gate import RUN, Gate, Hits
 
 MAX_LAYERS = 4
 """How many encodings inside one another are undone: three, and the JSON string that all of it stands in."""
 
-_NO_FORM = frozenset((-1,))
+_NO_FORM = frozenset((-1, RUN))
 _COST_OF_FINDING = 500  # in bytes read: a log may have a secret in each of its lines
 
 
@@ -64,7 +64,7 @@ class Scanner:
             found += (*pairs.find_pairs(text), *key_blocks.find(text), *statements.find(text))
         work.spend(_COST_OF_FINDING * len(found))
         if depth:
-            found += self._layers(text, work, depth - 1)
+            found += self._layers(text, hits, work, depth - 1)
         return settle(found, text)
 
     def detect(
@@ -87,7 +87,7 @@ class Scanner:
             ):
                 continue
             searched = folded if detector.any_case else text
-            if detector.keywords and not any(keyword in searched for keyword in detector.keywords):
+            if detector.keywords and not any(map(searched.__contains__, detector.keywords)):
                 continue
             for start, end in spans(pattern, text, detector.group):
                 value = text[start:end]
@@ -108,13 +108,14 @@ class Scanner:
             if start <= finding.start and finding.end <= start + len(value):
                 yield finding.moved(finding.start - start, finding.end - start)
 
-    def _layers(self, text: bytes, work: Work, depth: int) -> Iterator[Finding]:
+    def _layers(self, text: bytes, hits: Hits, work: Work, depth: int) -> Iterator[Finding]:
         for undo in (layers.unpercent, layers.unbackslash, layers.unentity, layers.unstyle):
             layer = undo(text)
             for finding in self.through(layer, work, depth) if layer is not None else ():
                 is_string = undo is layers.unbackslash
                 yield finding.moved(finding.start, finding.end, inside=1) if is_string else finding.unquoted()
-        for blob in layers.blobs(text):
+        has_runs = hits.forms is None or RUN in hits.forms
+        for blob in layers.blobs(text) if has_runs else ():
             inner = self.scan(blob.text, work, depth)
             if inner:
                 yield inner[0].moved(blob.start, blob.end).unquoted()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ _VALUE_KEYS = frozenset(
     ),
 )
 _TYPED_VALUES = frozenset((b"stringvalue", b"string_value", b"str", b"s", b"value"))
+_BESIDE = _VALUE_KEYS | _TYPED_VALUES | {b"last4", b"kty"}
 _SCHEME = re2.compile(
     rb"(?i)^(?:bearer|basic|token|digest|negotiate|apikey|ssws|splunk|bot|delegated|aws4-hmac-sha256)\s+"
 )
@@ -63,6 +65,7 @@ _DESCRIBES = re2.compile(
 _OF_PARENT = frozenset((b"value", b"key", b"hash", b"plaintext", b"secret_value", b"raw"))
 _JWK_PRIVATE = frozenset((b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"))
 _SECRET_DATA = frozenset(("data", "stringData"))
+_MAX_KEY = 720  # bytes: each character of the longest name that is judged, as an escape
 MAX_JOIN = 64 * 1024
 _MIN_NUMBER = 4
 _BETWEEN = 16  # bytes at most from the end of a key to its value
@@ -122,11 +125,21 @@ def _in_leaves(  # noqa: PLR0913, PLR0917 - one walk over everything that find()
     named: dict[int, Finding],
 ) -> Iterator[Finding]:
     """Look into those strings that the gate pointed at."""
-    for leaf in tree.leaves:
+    for leaf in tree.leaves if hits.everywhere else _hit(tree.leaves, hits.ends):
+        if leaf.start not in named:
+            yield from _in_leaf(scanner, data, leaf, work, depth)
+
+
+def _hit(leaves: Sequence[Leaf], ends: Sequence[int]) -> Iterator[Leaf]:
+    """Those of `leaves` in which any of `ends` is."""
+    starts = [leaf.start for leaf in leaves]
+    place = bisect_right(ends, starts[0]) if starts else len(ends)
+    while place < len(ends):
+        following = bisect_left(starts, ends[place])
         # A form may end with the quote after the leaf, its boundary.
-        if leaf.start in named or not hits.within(leaf.start, leaf.end + 1):
-            continue
-        yield from _in_leaf(scanner, data, leaf, work, depth)
+        if ends[place] <= leaves[following - 1].end + 1:
+            yield leaves[following - 1]
+        place = bisect_right(ends, starts[following], place) if following < len(starts) else len(ends)
 
 
 def _in_leaf(scanner: Scanner, data: bytes, leaf: Leaf, work: Work, depth: int) -> Iterator[Finding]:
@@ -171,28 +184,31 @@ def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
     for leaf in tree.leaves:
         if leaf.is_key:
             continue
-        kind = classify(name_of(leaf.name)) if leaf.name else NameClass.NONE
+        kind = _kind_of(leaf.name) if len(leaf.name) <= _MAX_KEY else NameClass.NONE
         if kind is NameClass.NONE and leaf.name.lower() in _OF_PARENT:
             kind = _kind_of_parent(leaf)
-        if kind is NameClass.NONE and (
-            _DESCRIBES.search(leaf.name) or not _in_container(data, leaf.frame, contained)
-        ):
-            continue
+        if kind is NameClass.NONE:
+            around = contained.get(id(leaf.frame))
+            if around is None:
+                around = contained[id(leaf.frame)] = _in_container(data, leaf.frame)
+            if not around or _DESCRIBES.search(leaf.name):
+                continue
         value = text_of(data, leaf)
-        if not leaf.quoted:
-            if _number_fits(kind, value, leaf):
-                found[leaf.start] = Finding(
-                    leaf.start, leaf.end, f"key-{kind.value}", kind.value, value, bare=True
-                )
-            continue
-        if _fits(kind, value, leaf):
+        if (_fits if leaf.quoted else _number_fits)(kind, value, leaf):
             found[leaf.start] = _whole(scanner, data, leaf, value, kind)
     return found
 
 
+@lru_cache(maxsize=8192)
+def _kind_of(key: bytes) -> NameClass:
+    """Of a key as it stands in the text."""
+    return classify(name_of(key)) if key else NameClass.NONE
+
+
 def _kind_of_parent(leaf: Leaf) -> NameClass:
     """Of `{"api_key": {"key": …}}`, whose inner name says nothing."""
-    kind = classify(name_of(leaf.frame.name)) if leaf.frame.name and not leaf.frame.array else NameClass.NONE
+    name = leaf.frame.name
+    kind = NameClass.NONE if leaf.frame.array or len(name) > _MAX_KEY else _kind_of(name)
     return kind if kind in {NameClass.PASSWORD, NameClass.SECRET} else NameClass.NONE
 
 
@@ -217,22 +233,23 @@ def _number_fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
     return kind is NameClass.PASSWORD and count_digits(value) >= _MIN_NUMBER
 
 
-def _in_container(data: bytes, frame: Frame | None, known: dict[int, bool]) -> bool:
+def _in_container(data: bytes, frame: Frame) -> bool:
     """Whether an object named like a store of secrets is around. Two levels are looked at: deeper ones are
     schemas more often than secrets.
     """
-    for _ in range(2):
-        if frame is None or not frame.name:
-            return False
-        answer = known.get(id(frame))
-        if answer is None:
-            name = name_of(frame.name)
-            answer = CONTAINERS.search(name) is not None
-            known[id(frame)] = answer = answer or (name in _SECRET_DATA and _is_secret(data, frame.parent))
-        if answer:
-            return True
-        frame = frame.parent
-    return False
+    parent = frame.parent if frame.name else None
+    return _is_container(data, frame) or (parent is not None and _is_container(data, parent))
+
+
+def _is_container(data: bytes, frame: Frame) -> bool:
+    name = frame.name
+    says_so = _says_secrets if len(name) <= _MAX_KEY else _says_secrets.__wrapped__
+    return says_so(name) or (name_of(name) in _SECRET_DATA and _is_secret(data, frame.parent))
+
+
+@lru_cache(maxsize=8192)
+def _says_secrets(key: bytes) -> bool:
+    return CONTAINERS.search(name_of(key)) is not None
 
 
 def _is_secret(data: bytes, frame: Frame | None) -> bool:
@@ -253,14 +270,16 @@ def _whole(scanner: Scanner, data: bytes, leaf: Leaf, value: bytes, kind: NameCl
         value = value[scheme.end() :]
     for finding in scanner.detect(value):
         if finding.start <= 1 and finding.end >= len(value) - 1:
-            return Finding(start, leaf.end, finding.detector, finding.kind, value)
+            return Finding(start, leaf.end, finding.detector, finding.kind, value, bare=not leaf.quoted)
     label = kind.value if kind is not NameClass.NONE else NameClass.SECRET.value
-    return Finding(start, leaf.end, f"key-{label}", label, value)
+    return Finding(start, leaf.end, f"key-{label}", label, value, bare=not leaf.quoted)
 
 
 def _by_neighbour(data: bytes, frame: Frame) -> Iterator[Finding]:
     """`{"name": "password", "value": …}`, and `key` beside `last4`."""
     by_name: dict[bytes, Leaf] = {leaf.name.lower(): leaf for leaf in frame.leaves if leaf.quoted}
+    if by_name.keys().isdisjoint(_BESIDE):
+        return
     if b"last4" in by_name and b"key" in by_name:
         leaf = by_name[b"key"]
         value = text_of(data, leaf)
