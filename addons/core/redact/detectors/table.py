@@ -327,21 +327,6 @@ _SHARED: tuple[Detector, ...] = (
         group=1,
         structural=True,
     ),
-    shaped(
-        "prose-token",
-        r"(?i:\b(?:token|api[ _\-]?key)\s+)([A-Za-z0-9_\-+/=.~]{20,})",
-        r"(?i:token|api[ _\-]key|apikey) [A-Za-z0-9._~+/=\-]{20}",
-        (b" ",),
-        ("use token " + fill(24), "X-Api-Key " + fill(32)),
-        (
-            "token bucket",
-            "api key 5c1e0b7a-42d9-4f63-8b1e-7d20c9a6f314",
-            "token introspection-endpoint-of-us",
-        ),
-        group=1,
-        check=looks_random,
-        structural=True,
-    ),
 )
 
 DETECTORS: tuple[Detector, ...] = (*VENDORS, *SERVICES, *PLATFORMS, *PRODUCTS, *_SHARED, *PERSONAL)

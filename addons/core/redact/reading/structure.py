@@ -14,13 +14,13 @@ from addons.core.redact.detectors.detector import COMMAND
 from addons.core.redact.detectors.names import (
     CONTAINERS,
     NameClass,
+    can_be_opaque,
     can_be_password,
     can_be_secret,
     classify,
     count_digits,
     is_card_code,
     is_dense,
-    looks_random,
 )
 from addons.core.redact.formats.jsonish import Frame, Leaf, Tree
 from addons.core.redact.masking.findings import Finding, Work
@@ -205,8 +205,8 @@ def _fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
         if is_card_code(leaf.name.decode("latin-1"), value):
             return True
         return can_be_secret(_SCHEME.sub(b"", value)) and (not leaf.element or is_dense(value))
-    if kind is NameClass.WEAK:
-        return looks_random(value)
+    if kind is not NameClass.NONE:
+        return can_be_opaque(kind, value)
     return is_dense(value)
 
 

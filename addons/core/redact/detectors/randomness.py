@@ -1,0 +1,80 @@
+"""How random a text looks: what nobody would have written, and what a machine gives out."""
+
+# ruff: noqa: PLR2004 - thresholds of a heuristic stand beside what they judge
+
+from __future__ import annotations
+
+import math
+import string
+from collections import Counter
+
+import re2
+
+DIGITS = frozenset(string.digits.encode())
+LETTERS = frozenset(string.ascii_letters.encode())
+UUID = re2.compile(rb"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+_LOWER = frozenset(string.ascii_lowercase.encode())
+_SEPARATORS = frozenset(b"-_.~")
+_DIGEST = re2.compile(rb"^(?:[0-9a-f]{32,128}|[0-9A-F]{32,128})$")
+_CONSONANTS = re2.compile(rb"(?i)[bcdfghjklmnpqrstvwxz]{5}")
+_MIN_NOISE = 40  # characters
+_MIN_RUN = 16
+_MIN_LABELLED = 20
+
+
+def entropy(value: bytes) -> float:
+    """Shannon entropy in bits per byte."""
+    total = len(value)
+    return -sum(n / total * math.log2(n / total) for n in Counter(value).values()) if total else 0.0
+
+
+def has_digit(value: bytes) -> bool:
+    return not DIGITS.isdisjoint(value)
+
+
+def switches(value: bytes) -> int:
+    """How often the text changes between digits, lower case and upper case."""
+    count, before = 0, 0
+    for code in value:
+        kind = 1 if code in DIGITS else 2 if code in _LOWER else 3 if code in LETTERS else before
+        count += before not in (0, kind)
+        before = kind
+    return count
+
+
+def is_noise(value: bytes) -> bool:
+    """Whether a text that stands where a name might is a random id, whatever it ends with."""
+    return (
+        len(value) >= _MIN_NOISE
+        and b" " not in value
+        and has_digit(value)
+        and value.upper() != value != value.lower()
+        and switches(value) * 5 > len(value) * 2
+    )
+
+
+def is_opaque(value: bytes) -> bool:
+    """Whether it is a UUID or a digest in hexadecimal, and nothing that anybody chose."""
+    return (UUID.search(value) is not None or _DIGEST.search(value) is not None) and entropy(value) >= 2.5
+
+
+def is_jumbled(value: bytes) -> bool:
+    """Whether letters and digits stand as in no name of a program: case that changes all the time."""
+    changes = switches(value)
+    return len(value) >= _MIN_RUN and (
+        changes * 5 > len(value) * 2 or (changes * 3 >= len(value) and _CONSONANTS.search(value) is not None)
+    )
+
+
+def is_beyond_doubt(value: bytes) -> bool:
+    """For what follows a label and a space, as words do: no name of a thing, as people and clusters give
+    them, no word with a number, no UUID.
+    """
+    if len(value) < _MIN_LABELLED or not has_digit(value) or LETTERS.isdisjoint(value):
+        return False
+    if UUID.search(value):
+        return False
+    if _SEPARATORS.isdisjoint(value):
+        is_mixed = switches(value) >= 4 and entropy(value) >= 3.0
+        return is_mixed or _CONSONANTS.search(value) is not None
+    return value.upper() != value != value.lower() and switches(value) >= 6 and entropy(value) >= 3.5
