@@ -64,7 +64,7 @@ _SECRET = re2.compile(
     r"|authorization|cookie|cookies|connectionstring|connstring|connstr|jwt|bearer|otp|totp|mfacode|otpcode"
     r"|cvv|cvc|recoverycode|backupcode|seedphrase|mnemonic|sessiontoken|sastoken|authtoken|apipat|subscriptionkey"
     r"|sharedaccesssignature|verificationcode|onetimecode|activationcode|authcode|jenkinscrumb|passwordsalt|parola"
-    r"|recoveryphrase|passwordhash|passwdhash|pwdhash|deviceprovisionkey|provisiondevicekey|cypressrecordkey)s?"
+    r"|recoveryphrase|passwordhash|passwdhash|pwdhash|deviceprovisionkey|provisiondevicekey|cypressrecordkey|azurefunctionkey)s?"
     + _SUFFIX
     + "$",
 )
@@ -173,8 +173,10 @@ def _of_little(words: list[str], glued: str, *, is_flag: bool) -> NameClass:
 
 
 def is_benign_token(words: Sequence[str]) -> bool:
-    """Whether words in lower case end like `next page token`, which is no secret."""
-    return any(_NOT_SECRET.fullmatch("".join(words[-count:])) for count in (1, 2, 3))
+    """Whether words in lower case end like `next page token`, which is no secret. A client's is to most an
+    id against doing a thing twice; to Vault it is the secret itself.
+    """
+    return "vault" not in words and any(_NOT_SECRET.fullmatch("".join(words[-count:])) for count in (1, 2, 3))
 
 
 def _of_key(words: list[str], glued: str) -> NameClass:

@@ -17,6 +17,8 @@ _LOWER = frozenset(string.ascii_lowercase.encode())
 _SEPARATORS = frozenset(b"-_.~")
 _DIGEST = re2.compile(rb"^(?:[0-9a-f]{32,128}|[0-9A-F]{32,128})$")
 _CONSONANTS = re2.compile(rb"(?i)[bcdfghjklmnpqrstvwxz]{5}")
+_ADDRESS = re2.compile(rb"^0x[0-9a-fA-F]{40}$")  # of a contract: what other people call a token
+_PLACE = re2.compile(rb"^[a-z]{4,}$")
 _MIN_NOISE = 40  # characters
 _MIN_RUN = 16
 _MIN_LABELLED = 20
@@ -66,15 +68,23 @@ def is_jumbled(value: bytes) -> bool:
     )
 
 
+def is_wordless(value: bytes) -> bool:
+    """Whether letters alone stand as in no word: of one case with five consonants in a row, or jumbled."""
+    if len(value) < _MIN_LABELLED or not value.isalpha():
+        return False
+    is_one_case = value.islower() or value.isupper()
+    return _CONSONANTS.search(value) is not None if is_one_case else is_jumbled(value)
+
+
 def is_beyond_doubt(value: bytes) -> bool:
     """For what follows a label and a space, as words do: no name of a thing, as people and clusters give
     them, no word with a number, no UUID.
     """
     if len(value) < _MIN_LABELLED or not has_digit(value) or LETTERS.isdisjoint(value):
         return False
-    if UUID.search(value):
+    if UUID.search(value) or _ADDRESS.search(value) or any(map(_PLACE.search, value.split(b"/")[:-1])):
         return False
-    if _SEPARATORS.isdisjoint(value):
-        is_mixed = switches(value) >= 4 and entropy(value) >= 3.0
-        return is_mixed or _CONSONANTS.search(value) is not None
-    return value.upper() != value != value.lower() and switches(value) >= 6 and entropy(value) >= 3.5
+    if value.upper() != value != value.lower():  # `TokenService2Impl` changes its case less often
+        return is_jumbled(value)
+    is_mixed = switches(value) >= 4 and entropy(value) >= 3.0
+    return _SEPARATORS.isdisjoint(value) and (is_mixed or _CONSONANTS.search(value) is not None)

@@ -23,7 +23,7 @@ from addons.core.redact.detectors.names import (
     is_placeholder,
     looks_random,
 )
-from addons.core.redact.detectors.randomness import UUID, has_digit, is_beyond_doubt, is_jumbled
+from addons.core.redact.detectors.randomness import UUID, has_digit, is_beyond_doubt, is_jumbled, is_wordless
 from addons.core.redact.detectors.services import NAMES as SERVICES
 from addons.core.redact.masking.findings import Finding
 from addons.core.redact.screening.announced import LABEL, STEM, spoken
@@ -126,6 +126,7 @@ _SCHEME = _compile(
     r"(?i:bearer|basic|token|digest|negotiate|apikey|api-key|ssws|splunk|bot|jwt|delegated|key|oauth)[ +]+"
 )
 _ANY_SCHEME = _compile(r"[A-Za-z][A-Za-z0-9\-]{1,30}[ \t]+([^\s\"'`<>&;,\\)\]}|]{12,})")
+_PARTS = re.compile(rb"[:=,]")
 _PHRASE = _compile(r"[a-z]{3,8}(?: [a-z]{3,8}){11,24}")
 _PHRASE_NAMES = (b"mnemonic", b"phrase", b"phrases", b"mnemonics")
 _DIRECTORIES = frozenset((b"pwd", b"oldpwd"))
@@ -205,8 +206,9 @@ def _assignments(text: bytes) -> Iterator[Finding]:
         ):  # a mask: what follows it is not announced by its kind
             continue
         name = text[name_start : match.end(1)]
-        name = spoken(text[max(0, name_start - _MAX_NAME) : name_start], name)
-        if _OF_ARN.search(text[max(0, name_start - _MAX_NAME) : name_start]):
+        before = text[max(0, name_start - _MAX_NAME) : name_start]
+        name = spoken(before, name)
+        if before[-1:] == b":" and _OF_ARN.search(before):
             continue
         for finding in _assigned(text, name, stop, text[stop - 1 : stop]):
             done = finding.end
@@ -262,8 +264,9 @@ def _past_scheme(text: bytes, name: bytes, position: int) -> int:
     if not name.lower().endswith(b"authorization"):
         return position
     other = _ANY_SCHEME.match(text, position)
-    is_one = other is not None and is_dense(other.group(1)) and UUID.search(other.group(1)) is None
-    return int(other.start(1)) if other is not None and is_one else position
+    if other is None or not any(map(is_beyond_doubt, _PARTS.split(other.group(1)))):
+        return position
+    return int(other.start(1))
 
 
 def _is_reference(value: bytes) -> bool:
@@ -357,13 +360,14 @@ def _judge(text: bytes, name: bytes, start: int, end: int, *, near: bool) -> Ite
         kind = NameClass.WEAK
     if kind is NameClass.PASSWORD and stripped.isdigit() and len(stripped) < 3:  # noqa: PLR2004
         return  # `tests pass = 14`
-    if stripped[:1] == b"/" and name.lower() in _DIRECTORIES and not _is_no_directory(stripped):
+    if stripped[:1] == b"/" and name.lower().lstrip(b"-") in _DIRECTORIES and not _is_no_directory(stripped):
         return
     if kind is NameClass.PASSWORD:
         fits = can_be_password(stripped) and (near or is_dense(stripped) or _stands_out(stripped))
     elif kind is NameClass.SECRET:
         fits = is_card_code(name.decode("latin-1"), stripped) or (
-            can_be_secret(stripped) and (near or is_dense(stripped) or stripped.isdigit())
+            can_be_secret(stripped)
+            and (near or is_dense(stripped) or stripped.isdigit() or is_wordless(stripped))
         )
     else:
         fits = can_be_opaque(kind, stripped)

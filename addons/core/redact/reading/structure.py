@@ -316,7 +316,7 @@ def _in_list(scanner: Scanner, data: bytes, frame: Frame) -> Iterator[Finding]:
         is_name = index % 2 == 0 and (len(leaves) == 2 or frame.name.lower().endswith(b"headers"))  # noqa: PLR2004
         if not label or len(label) > 80 or (label[:1] != b"-" and not is_name):  # noqa: PLR2004
             continue
-        kind = classify(label.lstrip(b"-").decode("latin-1"))
+        kind = classify(label.decode("latin-1"))
         value = texts[index + 1]
         if kind is not NameClass.NONE and value[:1] != b"-" and _fits(kind, value, leaf):
             yield Finding(leaf.start, leaf.end, "argument", kind.value, value)

@@ -50,7 +50,7 @@ _COMMON = (
 )
 _RARE = (
     r"psk|shared[_\-]?access[_\-]?signature|password[_\-]?salt|crumb|recovery[_\-. ]?phrase"
-    r"|(?:secret|test[_\-]reporter)[_\-. ]?id|[_\-. ]api|sonar[_.]login|app[_\-]?certificate"
+    r"|(?:secret|test[_\-]reporter)[_\-. ]?id|[_\-.]api|sonar[_.]login|app[_\-]?certificate"
     r"|(?:device|auth|authorization|verification|one[_\-. ]?time|activation)[_\-. ]?code"
     r"|code[_\-]?verifier|saml[_\-]?response|assertion|contrase(?:[^A-Za-z0-9]{1,2}|\\u00f1)a"
     r"|kennwort|wachtwoord|lozinka|has(?:l|[^A-Za-z0-9]{2}|\\u0142)o|salasana|adgangskode|passord|heslo|parola"

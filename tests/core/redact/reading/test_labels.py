@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from addons.core.redact.detectors.names import NameClass, classify
-from addons.core.redact.detectors.randomness import is_beyond_doubt, is_jumbled, is_opaque
+from addons.core.redact.detectors.randomness import is_beyond_doubt, is_jumbled, is_opaque, is_wordless
 from addons.core.redact.detectors.vendors import digits, fill, hex_, lower, upper, uuid_
 from addons.core.redact.masking.mask import Masker
 from addons.core.redact.scrubber import Scrubber
@@ -23,6 +23,9 @@ LETTERS = fill(24, "QzXwBvNcMsLfjDhGtPy")
 HIDDEN = [
     ('VAULT_CLIENT_TOKEN="s.{}"', fill(24)),
     ("token = r.{}", LETTERS),
+    ("VAULT_CLIENT_TOKEN={}", fill(26)),
+    ("stock api_key: {}", LETTERS.lower()),
+    ("AZURE_FUNCTION_KEY={}==", fill(54)),
     ("stockACCESS_KEY {}", lower(20)),
     ("stock_SECRETTOKEN {}", "ukyynvbhsbrkriqwlf74433" + "ybgt"),
     ("Stock Client Secret {}", hex_(40)),
@@ -55,16 +58,25 @@ LEFT = [
     "secret default-token-x7k2p-2024-canary not found",
     "secret sh.helm.release.v1.orders.v12 created",
     "token rotation-service-2024-canary-eu1",
+    "token 0x1672261268abdaef9096278678abcdee02872113 of a contract",
+    "token ExampleTokenService2ImplFactory is bound",
+    "token org.example.auth.TokenService2Impl registered",
+    f"service account key projects/stock/keys/{hex_(40)}",
+    "api key orders-prod-2024-Rotation-K1-A2 renamed",
     "token = config.db.connection.token",
     "secret_id: arn:aws:secretsmanager:eu-west-1:123:secret:prod/db-AbC123",
     "SecretId=prod/db/password",
     "sonar.login=till",
+    "client_token: " + fill(26),
+    "token: expirationOfClientCredentials",
     f"orders-api: {hex_(40)}",
     f"github cache key: {hex_(40)}",
     f"branch_key: {ID}",
     f"front_key={digits(10)}",
     f"run --key={ID} --sort-key={hex_(32)}",
     "Authorization: required for user till",
+    "authorization: policy orders-7f9c6b5d48-x2k9p denied",
+    "run --pwd /srv/app2",
     "PWD=/srv/app2",
     "pwd=/home/till/k7Qz2Xw",
     "token = get_token(x2",
@@ -110,6 +122,15 @@ def test_a_name_that_says_little_asks_more_of_its_value(name: str, expected: Nam
     assert classify(name) is expected
 
 
+def test_an_argument_named_key_is_judged_by_its_value() -> None:
+    def shown(value: str) -> bytes:
+        body = json.dumps({"argv": ["agent", "--key", value]})
+        return SCRUBBER.scrub_body(body.encode(), "application/json").data
+
+    assert hex_(64).encode() not in shown(hex_(64))
+    assert b"/etc/ssl/key.pem" in shown("/etc/ssl/key.pem")
+
+
 @pytest.mark.parametrize("name", ["secret_id", "SECRET_ID"])
 def test_in_json_an_opaque_name_takes_ids_and_digests_alone(name: str) -> None:
     def shown(value: str) -> bytes:
@@ -124,6 +145,8 @@ def test_randomness() -> None:
     assert not any(map(is_opaque, (b"0" * 32, hex_(31).encode(), b"prod/db")))
     assert is_jumbled(LETTERS.encode())
     assert not any(map(is_jumbled, (b"getConnectionPassword", b"HTTPSProxyTokenSource", b"k7Qz")))
+    assert all(map(is_wordless, (LETTERS.encode(), LETTERS.lower().encode())))
+    assert not any(map(is_wordless, (b"expirationOfClientCredentials", b"authenticationrequired", b"xkcdqz")))
     assert all(map(is_beyond_doubt, (hex_(40).encode(), upper(20).encode(), fill(24).encode())))
     assert not any(
         map(is_beyond_doubt, (ID.encode(), b"orders-7f9c6b5d48-x2k9p", b"introspection2endpoint", b"a" * 24))
