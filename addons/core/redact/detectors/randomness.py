@@ -17,6 +17,7 @@ _LOWER = frozenset(string.ascii_lowercase.encode())
 _SEPARATORS = frozenset(b"-_.~")
 _DIGEST = re2.compile(rb"^(?:[0-9a-f]{32,128}|[0-9A-F]{32,128})$")
 _CONSONANTS = re2.compile(rb"(?i)[bcdfghjklmnpqrstvwxz]{5}")
+_LOWER_RUN = re2.compile(rb"[bcdfghjklmnpqrstvwxz]{5}")
 _ADDRESS = re2.compile(rb"^0x[0-9a-fA-F]{40}$")  # of a contract: what other people call a token
 _PLACE = re2.compile(rb"^[a-z]{4,}$")
 _MIN_NOISE = 40  # characters
@@ -85,6 +86,6 @@ def is_beyond_doubt(value: bytes) -> bool:
     if UUID.search(value) or _ADDRESS.search(value) or any(map(_PLACE.search, value.split(b"/")[:-1])):
         return False
     if value.upper() != value != value.lower():  # `TokenService2Impl` changes its case less often
-        return is_jumbled(value)
+        return is_jumbled(value) or (_SEPARATORS.isdisjoint(value) and _LOWER_RUN.search(value) is not None)
     is_mixed = switches(value) >= 4 and entropy(value) >= 3.0
     return _SEPARATORS.isdisjoint(value) and (is_mixed or _CONSONANTS.search(value) is not None)

@@ -6,6 +6,7 @@ each before it lets a text through.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -100,9 +101,9 @@ OTHERS = (
 _MAX_NAME = 100  # in bytes: longer names are taken to announce something
 _MAX_BEFORE = 60  # in bytes: as far as the key before a label is looked for
 _NAME_BYTES = bytes((*range(48, 58), *range(65, 91), *range(97, 123), *b"_.-"))
-_SPOKEN = frozenset(
-    (b"api", b"access", b"secret", b"private", b"license", b"encryption", b"signing", b"shared")
-)  # words in front of `key:` in running text
+_SPOKEN = (b"api ", b"access ", b"secret ", b"private ", b"license ", b"encryption ", b"signing ", b"shared ")
+"""Words in front of `key:` in running text."""
+_BREAK = re.compile(rb"\\[nrt]|[^A-Za-z0-9]+")
 _SAYING_LITTLE = (b"key", b"pat")
 _ALONE = frozenset((b"key", b"sig", b"jwt"))  # `<x key="…" value="…">`, and parameters of URLs
 _ESCAPING = frozenset((b"%", b"\\", b"&", b"#"))  # what follows may be a quote: `%22`
@@ -182,12 +183,16 @@ def _is_idle_assignment(text: bytes, end: int) -> bool:
 
 
 def spoken(before: bytes, name: bytes) -> bytes:
-    """Give `name` with the words in front that say whose it is: `api key`, `scaleway env key`."""
+    """Give `name` with the words in front that say whose it is: `api key`, `scaleway env key`. `before`:
+    escapes may be in it.
+    """
     if before[-1:] != b" " or not name.lower().startswith(_SAYING_LITTLE):
         return name
-    words = before[-_MAX_BEFORE:].lower().split()[-2:]
-    if words[-1:] and words[-1] in _SPOKEN:
-        return words[-1] + b" " + name
+    lowered = before[-_MAX_BEFORE:].lower()
+    for word in _SPOKEN:
+        if lowered.endswith(word):
+            return word + name
+    words = _BREAK.split(lowered[:-1])[-2:]
     if any(word.decode("latin-1") in SERVICES for word in words):
         full = b" ".join((*words, name))
         return full if classify(full.decode("latin-1")) is not NameClass.NONE else name

@@ -11,11 +11,13 @@ import pytest
 
 from addons.core.redact.detectors.names import NameClass, classify
 from addons.core.redact.detectors.randomness import is_beyond_doubt, is_jumbled, is_opaque, is_wordless
+from addons.core.redact.detectors.table import DETECTORS
 from addons.core.redact.detectors.vendors import digits, fill, hex_, lower, upper, uuid_
 from addons.core.redact.masking.mask import Masker
+from addons.core.redact.reading.scan import Scanner
 from addons.core.redact.scrubber import Scrubber
 
-SCRUBBER = Scrubber(Masker(b"k" * 16))
+SCRUBBER = Scrubber(Masker(b"k" * 16))  # its gate begins with RE2
 ID = str(uuid.UUID(int=0x5C1E0B7A42D94F638B1E7D20C9A6F314))
 NOISE = fill(36) + "_"
 LETTERS = fill(24, "QzXwBvNcMsLfjDhGtPy")
@@ -30,6 +32,7 @@ HIDDEN = [
     ("stock_SECRETTOKEN {}", "ukyynvbhsbrkriqwlf74433" + "ybgt"),
     ("Stock Client Secret {}", hex_(40)),
     ("stock_token {}", fill(22)),
+    ("stock_token {}", "bnkrtzda83" + "XFUOUICHAQRM"),
     ("scaleway token {}", uuid_()),
     ("API Key\n{}\n", hex_(32)),
     ("deepgram-api: {}", hex_(40)),
@@ -82,6 +85,22 @@ LEFT = [
     "token = get_token(x2",
     "seed_phrase = please write down the words that show next and keep them safe from others",
 ]
+
+
+@pytest.fixture(scope="module")
+def quick() -> Scrubber:
+    """With a gate that has its database."""
+    scanner = Scanner([detector for detector in DETECTORS if not detector.pii], by_name=True)
+    scanner.gate._database = scanner.gate.compile()
+    return Scrubber(Masker(b"k" * 16), scanner=scanner)
+
+
+@pytest.mark.parametrize(("text", "secret"), HIDDEN)
+def test_the_gate_sees_a_label_wherever_it_stands(quick: Scrubber, text: str, secret: str) -> None:
+    for full in (text.format(secret), f"notes\n{text.format(secret)}"):
+        body = json.dumps([{"m": full, "n": 1}])
+        masked = quick.scrub_body(body.encode(), "application/json").data
+        assert secret.encode() not in masked + quick.scrub_body(full.encode(), "text/plain").data
 
 
 @pytest.mark.parametrize(("text", "secret"), HIDDEN)
