@@ -11,7 +11,7 @@ from types import MappingProxyType
 from addons.core.redact.binary import forms, grpc
 from addons.core.redact.binary.document import Document, Length, Piece
 from addons.core.redact.decoding import charsets, packed
-from addons.core.redact.detectors.names import NameClass, classify, looks_random
+from addons.core.redact.detectors.names import NameClass, can_be_opaque, classify
 from addons.core.redact.formats import cookies, header_names, multipart
 from addons.core.redact.formats.jsonish import Tree
 from addons.core.redact.masking import copies
@@ -186,7 +186,7 @@ class Scrubber:
             return Scrubbed(masked, {"header": 1} if masked != value else _NOTHING, changed=masked != value)
         else:
             found = [*self._scanner.scan(value, self._work(value)), *self._parameters(value)]
-            if kind is NameClass.WEAK and looks_random(value):
+            if can_be_opaque(kind, value):
                 found.append(Finding(0, len(value), "header", "key", value))
         return self._apply(value, settle(found, value), None)
 

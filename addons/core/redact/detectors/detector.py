@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import re2
 
-from addons.core.redact.detectors.names import entropy, has_digit, is_placeholder
+from addons.core.redact.detectors.names import is_placeholder
+from addons.core.redact.detectors.randomness import entropy, has_digit
 
 type Check = Callable[[bytes], bool]
 

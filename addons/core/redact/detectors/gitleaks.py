@@ -17,7 +17,6 @@ from functools import cache
 import re2
 
 from addons.core.redact.detectors.detector import Detector, compiled
-from addons.core.redact.detectors.names import entropy
 from addons.core.redact.detectors.own import (
     FITS_PLAIN_TEXT,
     DetectorInvalid,
@@ -27,6 +26,7 @@ from addons.core.redact.detectors.own import (
     own_detector,
     pattern_problem,
 )
+from addons.core.redact.detectors.randomness import entropy
 from addons.core.yaml_source import Position, Problem
 
 _HEAD = re.compile(r"^[ \t]*\[\[[ \t]*rules[ \t]*\]\]", re.MULTILINE)

@@ -8,16 +8,26 @@ A name is judged by how it ends, its separators and case dropped: `DB_PASSWORD`,
 
 from __future__ import annotations
 
-import math
 import re
-import string
 import unicodedata
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
 
 import re2
 
+from addons.core.redact.detectors.randomness import (
+    DIGITS,
+    LETTERS,
+    UUID,
+    entropy,
+    has_digit,
+    is_jumbled,
+    is_noise,
+    is_opaque,
+    switches,
+)
 from addons.core.redact.detectors.services import NAMES as SERVICES
 
 _MAX_NAME = 120
@@ -32,6 +42,7 @@ class NameClass(Enum):
     PASSWORD = "password"  # noqa: S105 - a class of names. The value is a secret, plain words included
     SECRET = "secret"  # noqa: S105 - as above. The value is a secret unless it reads like prose
     WEAK = "key"  # `<vendor>_key`: a secret only if it looks random
+    OPAQUE = "credential"  # `secret_id`: a secret only if it is a UUID or a digest
 
 
 _SUFFIX = (
@@ -54,7 +65,7 @@ _SECRET = re2.compile(
     r"|authorization|cookie|cookies|connectionstring|connstring|connstr|jwt|bearer|otp|totp|mfacode|otpcode"
     r"|cvv|cvc|recoverycode|backupcode|seedphrase|mnemonic|sessiontoken|sastoken|authtoken|apipat|subscriptionkey"
     r"|sharedaccesssignature|verificationcode|onetimecode|activationcode|authcode|jenkinscrumb|passwordsalt|parola"
-    r"|recoveryphrase|passwordhash|passwdhash|pwdhash|deviceprovisionkey|provisiondevicekey)s?"
+    r"|recoveryphrase|passwordhash|passwdhash|pwdhash|deviceprovisionkey|provisiondevicekey|cypressrecordkey|azurefunctionkey)s?"
     + _SUFFIX
     + "$",
 )
@@ -62,142 +73,33 @@ _NOT_SECRET = re2.compile(
     r"(?:(?:page|nextpage|next|prev|previous|continuation|cursor|sync|resume|start|end|last|max|min|num|input"
     r"|output|prompt|completion|total|cached|reasoning|stop|eos|bos|pad|unk|cls|sep|mask|web|jsonweb|nextsync"
     r"|paging|pagination|scroll|word|sub|text|request|idempotency|client(?:request)?|llm|audio|image|accepted"
-    r"|rejected|estimated|generated|cacheread|cachewrite|used|remaining|non|special|clienttoken|dedup"
+    r"|rejected|estimated|generated|cacheread|cachewrite|used|remaining|non|special|clienttoken|dedup|trace|span"
     r")tokens?|public[a-z]{0,12}key|pub[a-z]{0,4}key|samesitecookie"
     r")$",
 )
+# What people call what only a machine can have made: Vault's, SonarQube's, Agora's, Code Climate's.
+_OPAQUE = re2.compile(r"(?:secretid|sonarlogin|appcertificate|testreporterid)$")
 _QUESTIONS = frozenset(
-    [
-        "is",
-        "has",
-        "have",
-        "no",
-        "non",
-        "use",
-        "uses",
-        "used",
-        "allow",
-        "allows",
-        "require",
-        "requires",
-        "required",
-        "enable",
-        "enabled",
-        "disable",
-        "disabled",
-        "show",
-        "hide",
-        "forgot",
-        "missing",
-        "invalid",
-        "needs",
-        "need",
-        "can",
-        "should",
-        "must",
-        "supports",
-        "support",
-        "with",
-        "without",
-    ],
+    """
+    is has have no non use uses used allow allows require requires required enable enabled disable disabled
+    show hide forgot missing invalid needs need can should must supports support with without
+    """.split()  # noqa: SIM905 - a table of words
 )
 _BENIGN_KEY_WORDS = frozenset(
-    [
-        "foreign",
-        "primary",
-        "routing",
-        "partition",
-        "sort",
-        "cache",
-        "tag",
-        "attribute",
-        "aggregation",
-        "bucket",
-        "sequence",
-        "group",
-        "grouping",
-        "idempotency",
-        "dedup",
-        "dedupe",
-        "unique",
-        "index",
-        "object",
-        "s3",
-        "row",
-        "column",
-        "field",
-        "facet",
-        "metric",
-        "event",
-        "lookup",
-        "hash",
-        "range",
-        "shard",
-        "translation",
-        "i18n",
-        "message",
-        "label",
-        "registry",
-        "arrow",
-        "hot",
-        "short",
-        "cut",
-        "map",
-        "dict",
-        "json",
-        "pem",
-        "public",
-        "pub",
-        "kms",
-        "vault",
-        "host",
-        "ssh",
-        "composite",
-        "natural",
-        "surrogate",
-        "business",
-        "candidate",
-        "super",
-        "alternate",
-        "ordering",
-        "order",
-        "redis",
-        "hkey",
-        "config",
-        "setting",
-        "settings",
-        "locale",
-        "string",
-        "resource",
-        "search",
-        "filter",
-        "query",
-        "join",
-        "entity",
-        "record",
-        "document",
-        "doc",
-        "cluster",
-        "issue",
-        "jira",
-        "project",
-        "ticket",
-        "monitor",
-        "dashboard",
-        "widget",
-        "key",
-        "any",
-        "press",
-        "enter",
-        "escape",
-        "function",
-        "home",
-    ],
+    """
+    foreign primary routing partition sort cache tag attribute aggregation bucket sequence group grouping
+    idempotency dedup dedupe unique index object s3 row column field facet metric event lookup hash range
+    shard translation i18n message label registry arrow hot short cut map dict json pem public pub kms vault
+    host ssh composite natural surrogate business candidate super alternate ordering order redis hkey config
+    setting settings locale string resource search filter query join entity record document doc cluster
+    issue jira project ticket monitor dashboard widget key any press enter escape function home
+    """.split()  # noqa: SIM905 - a table of words
 )
 _BENIGN_ENDS = ("mon", "tur", "don", "whis", "s3", *(word for word in _BENIGN_KEY_WORDS if len(word) > 3))
 _WEAK_NAMES = frozenset(
     ("devicecode", "codeverifier", "authorizationcode", "samlresponse", "assertion", "clientassertion", "sas")
 )
+_AFTER_NOISE = re2.compile(rb"(?i)[_\-.]((?:password|passwd|secret|token|credential|api[_\-]?key)s?)$")
 _PLACEHOLDER = re2.compile(
     rb"(?i)^(?:|null|none|nil|undefined|true|false|yes|no|on|off|empty|unset|default|required|optional|missing"
     rb"|invalid|incorrect|wrong|expired|denied|unknown|hidden|masked|redacted|removed|filtered|secret|password"
@@ -219,8 +121,10 @@ _PATH = re2.compile(
 )
 _FILE = re2.compile(rb"^/[\w.\-]+(?:/[\w.\-]+)+/?$|^arn:")
 _MNEMONIC = re2.compile(rb"^[a-z]{3,8}(?: [a-z]{3,8})+$")
+_PROSE_WORDS = frozenset(
+    (b"the", b"and", b"for", b"are", b"was", b"from", b"your", b"please", b"been", b"has")
+)
 _GROUPS = re2.compile(rb"^[A-Za-z0-9]{4}(?: [A-Za-z0-9]{4}){3,7}$")
-_UUID = re.compile(rb"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 _WEAK_VALUE = re2.compile(rb"^[A-Za-z0-9+/=_\-.~:|]{16,512}$")
 _DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WORDS = re2.compile(r"[A-Z]+(?:[^A-Za-z]|$)|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
@@ -231,20 +135,24 @@ CONTAINERS = re2.compile(
 _IDENTIFIERS = re2.compile(rb"^[A-Za-z_][\w\-]*(?:\.[A-Za-z_]\w*)+$")
 _CARD_CODE = re2.compile(r"(?i)(?:^|[_\-. ]|card)(?:cvv|cvc)2?$")
 _CODE = re.compile(rb"[A-Za-z_][A-Za-z0-9_.]*+[(\[].*+\Z")
+_LEET = re2.compile(rb"^[A-Za-z]*[0-9]+[A-Za-z]+[(\[][A-Za-z]*[0-9]+[A-Za-z]+$")  # `P4ss(w0rd`
 
 
 @lru_cache(maxsize=8192)
 def classify(name: str) -> NameClass:
     """Tell what the value under `name` (a JSON key, header, query or variable name) is likely to be."""
-    if len(name) > _MAX_NAME or is_noise(name.encode("latin-1", "replace")):
+    if len(name) > _MAX_NAME:
         return NameClass.NONE
+    if is_noise(raw := name.encode("latin-1", "replace")):  # `<random id>_password` is a name all the same
+        end = _AFTER_NOISE.search(raw)
+        return classify(end.group(1).decode()) if end is not None else NameClass.NONE
     if not name.isascii():
         name = _without_accents(name)
     glued = "".join(c for c in name.lower() if c.isalnum())
     words = [word.strip("_-. :/").lower() for word in _WORDS.findall(name)]
     if not glued or _NOT_SECRET.fullmatch(glued) or (len(words) > 1 and words[0] in _QUESTIONS):
         return NameClass.NONE
-    if any(_NOT_SECRET.fullmatch("".join(words[-count:])) for count in (1, 2, 3)):
+    if is_benign_token(words):
         return NameClass.NONE
     last = words[-1] if words else ""
     if _PASSWORD.search(glued) or last in {"pass", "pw"}:
@@ -253,7 +161,23 @@ def classify(name: str) -> NameClass:
         return NameClass.SECRET
     if last == "auth" or glued in _WEAK_NAMES:
         return NameClass.WEAK
+    return _of_little(words, glued, is_flag=name.startswith("--"))
+
+
+def _of_little(words: list[str], glued: str, *, is_flag: bool) -> NameClass:
+    """Of a name that says no more than whose it is."""
+    if _OPAQUE.search(glued) or (words[-1:] == ["api"] and not SERVICES.isdisjoint(words[:-1])):
+        return NameClass.OPAQUE
+    if glued == "key" and is_flag:
+        return NameClass.WEAK
     return _of_key(words, glued) if glued.endswith("key") else NameClass.NONE
+
+
+def is_benign_token(words: Sequence[str]) -> bool:
+    """Whether words in lower case end like `next page token`, which is no secret. A client's is to most an
+    id against doing a thing twice; to Vault it is the secret itself.
+    """
+    return "vault" not in words and any(_NOT_SECRET.fullmatch("".join(words[-count:])) for count in (1, 2, 3))
 
 
 def _of_key(words: list[str], glued: str) -> NameClass:
@@ -281,25 +205,18 @@ def is_placeholder(value: bytes) -> bool:
     return _PLACEHOLDER.search(value[:400].strip()) is not None
 
 
-def entropy(value: bytes) -> float:
-    """Shannon entropy in bits per byte."""
-    total = len(value)
-    counts = [value.count(code) for code in dict.fromkeys(value)]
-    return -sum(n / total * math.log2(n / total) for n in counts) if total else 0.0
-
-
 def can_be_password(value: bytes) -> bool:
     """For a value under a password's name: anything that is not a placeholder or a sentence."""
     if len(value) > 4096 or is_placeholder(value):
         return False
-    if value.startswith((b"/", b"arn:")) and _FILE.search(value) and not _is_noisy_path(value):
+    if value.startswith((b"/", b"arn:")) and _FILE.search(value) and not is_noisy_path(value):
         return False
     return not (value.count(b" ") >= 2 and _PLAIN_WORDS.search(value) is not None) or is_phrase(value)
 
 
-def _is_noisy_path(value: bytes) -> bool:
+def is_noisy_path(value: bytes) -> bool:
     """Whether what is written like a path may be base64, in which one character of 64 is a slash."""
-    return value.startswith(b"/") and _mixed(value) and _switches(value) * 4 > len(value)
+    return value.startswith(b"/") and _mixed(value) and switches(value) * 4 > len(value)
 
 
 def is_phrase(value: bytes) -> bool:
@@ -309,6 +226,11 @@ def is_phrase(value: bytes) -> bool:
     if _GROUPS.search(value):
         return True
     return _MNEMONIC.search(value) is not None and value.count(b" ") in {11, 14, 17, 20, 23}
+
+
+def is_phrase_under_name(value: bytes) -> bool:
+    """For a value under a mnemonic's name: any such words but prose, whose commonest BIP 39 leaves out."""
+    return _MNEMONIC.search(value) is not None and _PROSE_WORDS.isdisjoint(value.split())
 
 
 def can_be_secret(value: bytes) -> bool:
@@ -322,8 +244,8 @@ def can_be_secret(value: bytes) -> bool:
         if _PLAIN_WORDS.search(text) or (_ALL_CAPS_WORDS.search(text) and len(text) < 16):
             return len(text) >= 20 and not set(text) & set(b" -_./:,'")
         if _IDENTIFIERS.search(text) and entropy(text) < 4.0:
-            return False
-    if _CODE.match(text) or (_is_path(text) and not _mixed(text)) or _DATE.match(text):
+            return any(is_jumbled(part) for part in text.split(b"."))
+    if _is_code(text) or _DATE.match(text) or (_is_path(text) and not _mixed(text)):
         return False
     if _is_url(text):
         return b"@" in text
@@ -334,6 +256,11 @@ def can_be_secret(value: bytes) -> bool:
     return True
 
 
+def can_be_opaque(kind: NameClass, value: bytes) -> bool:
+    """For a value under a name that leaves it open: what nobody chose."""
+    return (kind is NameClass.WEAK and looks_random(value)) or (kind is NameClass.OPAQUE and is_opaque(value))
+
+
 def is_card_code(name: str, value: bytes) -> bool:
     """Whether it is what is printed on a card beside its number, which nobody may store (PCI DSS, 3.3.1)."""
     return len(value) in {3, 4} and value.isdigit() and _CARD_CODE.search(name) is not None
@@ -341,22 +268,11 @@ def is_card_code(name: str, value: bytes) -> bool:
 
 def looks_random(value: bytes) -> bool:
     """For a value under a name that says little: long, mixed, of high entropy, and no id, date or path."""
-    if not _WEAK_VALUE.search(value) or _UUID.match(value) or _DATE.match(value) or _is_url(value):
+    if not _WEAK_VALUE.search(value) or UUID.match(value) or _DATE.match(value) or _is_url(value):
         return False
     if _is_path(value) or not _mixed(value):
         return False
-    return _switches(value) >= 4 and entropy(value) >= 3.0
-
-
-def is_noise(value: bytes) -> bool:
-    """Whether a text that stands where a name might is a random id, whatever it ends with."""
-    return (
-        len(value) >= _MIN_NOISE
-        and b" " not in value
-        and not _DIGITS.isdisjoint(value)
-        and value.upper() != value != value.lower()
-        and _switches(value) * 5 > len(value) * 2
-    )
+    return switches(value) >= 4 and entropy(value) >= 3.0
 
 
 def is_dense(value: bytes) -> bool:
@@ -369,6 +285,10 @@ def is_dense(value: bytes) -> bool:
     )
 
 
+def _is_code(value: bytes) -> bool:
+    return _CODE.match(value) is not None and _LEET.search(value) is None
+
+
 def _is_url(value: bytes) -> bool:
     return b":" in value and _URL.search(value) is not None
 
@@ -378,32 +298,10 @@ def _is_path(value: bytes) -> bool:
     return signs and _PATH.search(value) is not None
 
 
-_MIN_NOISE = 40  # characters
-_DIGITS = frozenset(string.digits.encode())
-_LOWER = frozenset(string.ascii_lowercase.encode())
-_LETTERS = frozenset(string.ascii_letters.encode())
-
-
-def has_digit(value: bytes) -> bool:
-    return not _DIGITS.isdisjoint(value)
-
-
 def count_digits(value: bytes) -> int:
-    return sum(code in _DIGITS for code in value)
+    return sum(code in DIGITS for code in value)
 
 
 def _mixed(value: bytes) -> bool:
     kinds = set(value)
-    return bool(kinds & _LETTERS) and bool(
-        kinds & _DIGITS or len(kinds - _LETTERS - frozenset(b" ._-/:,")) > 0
-    )
-
-
-def _switches(value: bytes) -> int:
-    """How often the text changes between digits, lower case and upper case."""
-    count, before = 0, 0
-    for code in value:
-        kind = 1 if code in _DIGITS else 2 if code in _LOWER else 3 if code in _LETTERS else before
-        count += before not in (0, kind)
-        before = kind
-    return count
+    return bool(kinds & LETTERS) and bool(kinds & DIGITS or len(kinds - LETTERS - frozenset(b" ._-/:,")) > 0)

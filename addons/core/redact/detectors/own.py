@@ -13,7 +13,7 @@ import re2
 from pydantic import AfterValidator, Field
 
 from addons.core.redact.detectors.detector import Check, Detector, compiled, finds
-from addons.core.redact.detectors.names import entropy
+from addons.core.redact.detectors.randomness import entropy
 from addons.core.yaml_form import validate
 from addons.core.yaml_source import Path, Problem, ProblemsError, Section, Source, complaint, load
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import re
 
-from addons.core.redact.detectors.detector import COMMAND, Detector, jwt_header
+from addons.core.redact.detectors.commands import COMMANDS
+from addons.core.redact.detectors.detector import Detector, jwt_header
 from addons.core.redact.detectors.names import can_be_password, is_dense, looks_random
 from addons.core.redact.detectors.personal import PERSONAL
+from addons.core.redact.detectors.randomness import is_jumbled
 from addons.core.redact.detectors.vendors import VENDORS, fill, hex_, shaped, upper
 from addons.core.redact.detectors.vendors_platforms import PLATFORMS
 from addons.core.redact.detectors.vendors_products import PRODUCTS
@@ -127,13 +129,21 @@ _SHARED: tuple[Detector, ...] = (
     ),
     shaped(
         "url-token",
-        r":(?:\\?/){2}([A-Za-z0-9_\-]{20,100})(?::x-oauth-basic)?@[A-Za-z0-9\[]",
-        r":(?:\\?/){2}[A-Za-z0-9_\-]{20,100}(?::x-oauth-basic)?@",
+        r":(?:\\?/){2}([A-Za-z0-9_\-]{20,100})(?::(?:x-oauth-basic)?)?@[A-Za-z0-9\[]",
+        r":(?:\\?/){2}[A-Za-z0-9_\-]{20,100}(?::(?:x-oauth-basic)?)?@",
         (b"@",),
-        ("https://" + hex_(32) + "@sentry.example.com/1", "git+https://" + fill(40) + "@code.example.net/a"),
-        ("https://blog.example.net/@ines", "ssh://ines@code.example.net"),
+        (
+            "https://" + hex_(32) + "@sentry.example.com/1",
+            "git+https://" + fill(40) + "@code.example.net/a",
+            "https://" + fill(20, "QzXwBvNcMsLfjDhGtPy") + ":@gems.example.net/a",
+        ),
+        (
+            "https://blog.example.net/@ines",
+            "ssh://ines@code.example.net",
+            "ssh://deploy-account-of-stock@h.example.net",
+        ),
         group=1,
-        check=is_dense,
+        check=lambda value: is_dense(value) or is_jumbled(value),
         structural=True,
     ),
     shaped(
@@ -165,46 +175,6 @@ _SHARED: tuple[Detector, ...] = (
         ),
         group=1,
         check=lambda value: can_be_password(value) and not value.isalpha(),
-        structural=True,
-    ),
-    shaped(
-        COMMAND,
-        r"(?:\b(?:mysql|mysqldump|mysqladmin|mariadb|mysqlsh)\b[^\n|;]{0,120}?\s-p|\bsshpass\s+-p\s?"
-        r"|\b(?:sqlcmd|bcp|mosquitto_pub|mosquitto_sub)\b[^\n|;]{0,120}?\s-P\s+|\b(?:psexec|snowsql|mongosh|mongo)\b"
-        r"[^\n|;]{0,120}?\s-p\s+|\bsmbclient\b[^\n|;]{0,120}?\s-U\s*[^\s%]{1,64}%|\bsqlplus\s+[^\s/]{1,64}/"
-        r"|\b(?:requirepass|masterauth)\s+|\baws configure set \S{0,40}(?:secret|token)\S{0,20}\s+|\bvault login\s+"
-        r"|\bgit config (?:--global )?[^\s=]{1,60}(?:token|password)\s+|\bauth login --with-token\s+"
-        r"|\bsetx\s+\S{0,40}(?i:token|password|secret|key)\s+|\b(?:password|secret) [057] "
-        r"|\bredis-cli\b[^\n|;]{0,80}?\s-a\s+|\b(?:curl|wget|http)\b[^\n|;]{0,200}?\s(?:-u|--user|-U|--proxy-user)[ =]?"
-        r"['\"]?[^\s:'\"]{1,64}:|\b(?:docker|helm|podman|az|ldapsearch)\b[^\n|;]{0,120}?\s(?:-p|-w)\s+)"
-        r"['\"]?([^\s'\"\\]{4,128})",
-        r"(?:mysql|mariadb|sshpass|redis-cli|curl|wget|docker|helm|podman|ldapsearch|\baz |sqlcmd|\bbcp |mosquitto_"
-        r"|psexec|snowsql|mongo|smbclient)[^\n]{0,200}?[ \"]-[puaUwP-]|sqlplus |requirepass |masterauth "
-        r"|aws configure set |vault login |git config |--with-token |setx |(?:password|secret) [057] ",
-        (b" ",),
-        (
-            "sqlcmd -S db -U sa -P Ny8fVq3x -Q 1",
-            "smbclient //h/s -U till%Ny8fVq3x",
-            "sqlplus till/Ny8fVq3x@STK",
-            "requirepass Ny8fVq3x",
-            "aws configure set aws_secret_access_key Ny8fVq3x",
-            "username till password 7 0822455D0A16",
-            "mysqldump -u batch -pNy8fVq3 stock",
-            "sshpass -p 'abc1234' ssh h",
-            "curl -u svc:s3cr3t https://x",
-        ),
-        (
-            "mysqldump -u batch stock",
-            "curl -s https://x",
-            "docker run -p 8080:80 x",
-            "sqlplus -v",
-            "vault login -method=oidc",
-            "git config --global user.name till",
-        ),
-        group=1,
-        check=lambda value: (
-            can_be_password(value) and not value.replace(b":", b"").isdigit() and value[:1] != b"-"
-        ),
         structural=True,
     ),
     shaped(
@@ -251,17 +221,6 @@ _SHARED: tuple[Detector, ...] = (
             "[smtp.example.net]:587 till:Ny8fVq3x",
         ),
         ("db.example.net:5432:up",),
-        group=1,
-        check=can_be_password,
-        structural=True,
-    ),
-    shaped(
-        "credential-call",
-        r"(?i:networkcredential|directoryentry|usernamepasswordtoken)\s?\(\s?(?:\"[^\"]*\",\s?){1,2}\"([^\"]{4,128})\"",
-        r"(?i:networkcredential|directoryentry|usernamepasswordtoken)\s?\(",
-        (),
-        ('new NetworkCredential("till", "Ny8fVq3x")', 'DirectoryEntry("LDAP://h", "till", "Ny8fVq3x")'),
-        ("NetworkCredential(user, pass)",),
         group=1,
         check=can_be_password,
         structural=True,
@@ -327,21 +286,14 @@ _SHARED: tuple[Detector, ...] = (
         group=1,
         structural=True,
     ),
-    shaped(
-        "prose-token",
-        r"(?i:\b(?:token|api[ _\-]?key)\s+)([A-Za-z0-9_\-+/=.~]{20,})",
-        r"(?i:token|api[ _\-]key|apikey) [A-Za-z0-9._~+/=\-]{20}",
-        (b" ",),
-        ("use token " + fill(24), "X-Api-Key " + fill(32)),
-        (
-            "token bucket",
-            "api key 5c1e0b7a-42d9-4f63-8b1e-7d20c9a6f314",
-            "token introspection-endpoint-of-us",
-        ),
-        group=1,
-        check=looks_random,
-        structural=True,
-    ),
 )
 
-DETECTORS: tuple[Detector, ...] = (*VENDORS, *SERVICES, *PLATFORMS, *PRODUCTS, *_SHARED, *PERSONAL)
+DETECTORS: tuple[Detector, ...] = (
+    *VENDORS,
+    *SERVICES,
+    *PLATFORMS,
+    *PRODUCTS,
+    *_SHARED,
+    *COMMANDS,
+    *PERSONAL,
+)

@@ -12,16 +12,22 @@ import re2
 
 from addons.core.redact.detectors.names import (
     NameClass,
+    can_be_opaque,
     can_be_password,
     can_be_secret,
     classify,
-    has_digit,
+    is_benign_token,
     is_card_code,
     is_dense,
+    is_noisy_path,
+    is_phrase_under_name,
+    is_placeholder,
     looks_random,
 )
+from addons.core.redact.detectors.randomness import UUID, has_digit, is_beyond_doubt, is_jumbled, is_wordless
+from addons.core.redact.detectors.services import NAMES as SERVICES
 from addons.core.redact.masking.findings import Finding
-from addons.core.redact.screening.announced import STEM
+from addons.core.redact.screening.announced import LABEL, STEM, spoken
 
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
@@ -35,7 +41,7 @@ def _compile(pattern: str) -> re2._Regexp:
 
 
 _PAIR = _compile(f"({STEM})" + _CLOSE + _OPERATOR)
-_SPOKEN = _compile(r"(?i:(api|access|secret|private|license|encryption|signing|shared) )\z")
+_OF_ARN = _compile(r"\barn:[^\s\"']*:\z")
 _FLAG = _compile(r"(--?[A-Za-z][A-Za-z0-9\-_.]{0,60})[\"']?(?:[ \t]+|,\s*)\\?[\"']?([^\s\"',\]\\]{4,})")
 # All but passwords need a verb or an operator: `cache key shop:1` is no secret, and opens no gate.
 _PROSE = _compile(
@@ -54,6 +60,13 @@ _SPACED = _compile(
     r"[\"']?([^\s\"'\\]{8,256})"
 )
 _SPACED_NAMES = (b"PASSWORD", b"PASSWD", b"TOKEN", b"SECRET", b"_KEY")
+# `Yahoo Client Secret 5641…`; and the words in front, for `next page token` announces nothing.
+_LABELLED = _compile(
+    f"({LABEL})" + r"[\"'*`]{0,2}(?:[ \t]{1,4}|[ \t]*\r?\n[ \t]*)[\"'`]?([A-Za-z0-9_\-+/=.~]{20,256})"
+)
+_WORDS_BEFORE = _compile(r"(?:[A-Za-z0-9_.\-]+[ \t]){0,3}[A-Za-z0-9_.\-]*\z")
+_MAX_WORDS = 80
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 _ELEMENT = _compile(
     r"<([A-Za-z_][A-Za-z0-9_.:\-]{0,60})(?:\s[^<>]{0,200})?>\s*(?:<!\[CDATA\[)?([^<>\s][^<>]*?)(?:\]\]>\s*)?</"
 )
@@ -62,6 +75,8 @@ _ENTRY = _compile(
     r"<(?:key|name|string)>\s*([A-Za-z0-9_.\-]{1,60})\s*</(?:key|name|string)>\s*<(?:value|string|data)>"
     r"\s*([^<>\s][^<>]*)</"
 )
+# Of Windows' answer files: the value in an element of its own.
+_INNER = _compile(r"<([A-Za-z_][A-Za-z0-9_.:\-]{0,60})>\s*<(?i:value)>\s*([^<>\s][^<>]*?)\s*</")
 # As Python and others show a pair: `('password', b'…')`.
 _TUPLE = _compile(r"[(\[]\s?b?[\"']([A-Za-z0-9_.\-]{1,60})[\"'],\s?b?[\"']([^\"'\\\r\n]+)[\"'][)\]]")
 _ATTRIBUTE = _compile(
@@ -83,6 +98,7 @@ _MULTIPART = _compile(
 )
 _NAMED_VALUES = (
     ((b"<",), _ELEMENT),
+    ((b"<Value>", b"<value>"), _INNER),
     ((b"</key>", b"</name>", b"</string>"), _ENTRY),
     ((b"',", b'",'), _TUPLE),
     ((b"<",), _ATTRIBUTE),
@@ -110,8 +126,12 @@ _REFERENCE = _compile(r"^(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*$|^[A-Za-z_][\w.]*\((?:[
 _PASSWORD_VALUE = re.compile(rb"[^ \t\n\f\r\"'`<>&;,\\]++")
 _SECRET_VALUE = re.compile(rb"[^ \t\n\f\r\"'`<>&;,\\)\]}|]++")
 _SCHEME = re.compile(
-    rb"(?i:bearer|basic|token|digest|negotiate|apikey|api-key|ssws|splunk|bot|jwt|delegated|key)[ +]++"
+    rb"(?i:bearer|basic|token|digest|negotiate|apikey|api-key|ssws|splunk|bot|jwt|delegated|key|oauth)[ +]++"
 )
+_ANY_SCHEME = _compile(r"[A-Za-z][A-Za-z0-9\-]{1,30}[ \t]+([^\s\"'`<>&;,\\)\]}|]{12,})")
+_PARTS = re.compile(rb"[:=,]")
+_PHRASE = _compile(r"[a-z]{3,8}(?: [a-z]{3,8}){11,24}")
+_PHRASE_NAMES = (b"mnemonic", b"phrase", b"phrases", b"mnemonics")
 _DIRECTORIES = frozenset((b"pwd", b"oldpwd"))
 _MAX_NAME = 120
 _MAX_VALUE = 4096
@@ -124,9 +144,7 @@ def find_pairs(text: bytes) -> Iterator[Finding]:
     if b"-" in text:
         for match in _FLAG.finditer(text):
             start, end = match.span(2)
-            yield from _judge(
-                text, match.group(1).lstrip(b"-"), start, _before_template(text, start, end), near=False
-            )
+            yield from _judge(text, match.group(1), start, _before_template(text, start, end), near=False)
     yield from _in_prose(text)
     for signs, pattern in _NAMED_VALUES:
         if any(map(text.__contains__, signs)):
@@ -149,6 +167,24 @@ def _in_prose(text: bytes) -> Iterator[Finding]:
         start, end = match.span(2)
         if has_digit(match.group(2)):
             yield from _judge(text, match.group(1), start, _before_template(text, start, end), near=False)
+    for match in _LABELLED.finditer(text):
+        yield from _labelled(text, match)
+
+
+def _labelled(text: bytes, match: re2._Match) -> Iterator[Finding]:
+    """After a label and a space only what is random, and a UUID after a service's name."""
+    before = _WORDS_BEFORE.search(text[max(0, match.start() - _MAX_WORDS) : match.start()])
+    label = ((before.group() if before is not None else b"") + match.group(1)).decode("latin-1")
+    words = [word.lower() for word in _WORD.findall(label)]
+    if is_benign_token(words) or classify(match.group(1).decode("latin-1")) is not NameClass.SECRET:
+        return
+    start = match.start(2)
+    value = match.group(2).rstrip(b".")
+    if is_placeholder(value):
+        return
+    is_of_service = UUID.match(value) is not None and not SERVICES.isdisjoint(words)
+    if is_of_service or is_beyond_doubt(value):
+        yield Finding(start, start + len(value), "labelled", "secret", value)
 
 
 def looks_like_prose_secret(value: bytes) -> bool:
@@ -172,8 +208,10 @@ def _assignments(text: bytes) -> Iterator[Finding]:
         ):  # a mask: what follows it is not announced by its kind
             continue
         name = text[name_start : match.end(1)]
-        if name[:3].lower() == b"key" and (spoken := _SPOKEN.search(before)) is not None:
-            name = spoken.group(1) + name
+        before = text[max(0, name_start - _MAX_NAME) : name_start]
+        name = spoken(before, name)
+        if before[-1:] == b":" and _OF_ARN.search(before):
+            continue
         for finding in _assigned(text, name, stop, text[stop - 1 : stop]):
             done = finding.end
             yield finding
@@ -186,6 +224,10 @@ def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Itera
     while position < len(text) and text[position] in b" \t":
         position += 1
     position = _past_prefix(text, position, operator)
+    if name.lower().endswith(_PHRASE_NAMES) and (phrase := _PHRASE.match(text, position)) is not None:
+        if is_phrase_under_name(phrase.group()):
+            yield Finding(position, phrase.end(), "pair-secret", "secret", phrase.group())
+        return
     quote = _QUOTE.match(text, position)
     if quote is not None:
         mark = text[position : position + 3] if text.startswith(_TRIPLE, position) else quote.group()
@@ -200,9 +242,12 @@ def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Itera
     if _LIST.match(text, position) is not None:
         yield from _listed(text, name, position + 1)
         return
-    scheme = _SCHEME.match(text, position) if kind is not NameClass.PASSWORD else None
-    if scheme is not None:
-        position = scheme.end()
+    yield from _plain(text, name, kind, position, operator)
+
+
+def _plain(text: bytes, name: bytes, kind: NameClass, position: int, operator: bytes) -> Iterator[Finding]:
+    """A value without quotes."""
+    position = _past_scheme(text, name, position) if kind is not NameClass.PASSWORD else position
     pattern = _PASSWORD_VALUE if kind is NameClass.PASSWORD else _SECRET_VALUE
     limit = _before_template(text, position, min(position + _MAX_VALUE, len(text)))
     value = pattern.match(text, position, limit)
@@ -213,9 +258,26 @@ def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Itera
         yield from _judge(text, name, position, end, near=operator == b"=")
 
 
+def _past_scheme(text: bytes, name: bytes, position: int) -> int:
+    """Where the credentials begin (RFC 9110, 11.4); after a scheme unknown here no words."""
+    scheme = _SCHEME.match(text, position)
+    if scheme is not None:
+        return int(scheme.end())
+    if not name.lower().endswith(b"authorization"):
+        return position
+    other = _ANY_SCHEME.match(text, position)
+    if other is None or not any(map(is_beyond_doubt, _PARTS.split(other.group(1)))):
+        return position
+    return int(other.start(1))
+
+
 def _is_reference(value: bytes) -> bool:
-    """`config.db.password` and `get_token(`: words; what has digits in it may be the secret itself."""
-    return not has_digit(value) and _REFERENCE.search(value) is not None
+    """`config.db.password` and `get_token(`: words; what has digits in it may be the secret itself, and what
+    is random is it.
+    """
+    if has_digit(value) or _REFERENCE.search(value) is None:
+        return False
+    return not any(is_jumbled(part) for part in value.split(b"."))
 
 
 def _before_template(text: bytes, start: int, end: int) -> int:
@@ -300,21 +362,28 @@ def _judge(text: bytes, name: bytes, start: int, end: int, *, near: bool) -> Ite
         kind = NameClass.WEAK
     if kind is NameClass.PASSWORD and stripped.isdigit() and len(stripped) < 3:  # noqa: PLR2004
         return  # `tests pass = 14`
-    if kind is NameClass.PASSWORD and stripped[:1] == b"/" and name.lower() in _DIRECTORIES:
+    if stripped[:1] == b"/" and name.lower().lstrip(b"-") in _DIRECTORIES and not _is_no_directory(stripped):
         return
     if kind is NameClass.PASSWORD:
         fits = can_be_password(stripped) and (near or is_dense(stripped) or _stands_out(stripped))
     elif kind is NameClass.SECRET:
         fits = is_card_code(name.decode("latin-1"), stripped) or (
-            can_be_secret(stripped) and (near or is_dense(stripped) or stripped.isdigit())
+            can_be_secret(stripped)
+            and (near or is_dense(stripped) or stripped.isdigit() or is_wordless(stripped))
         )
     else:
-        fits = kind is NameClass.WEAK and looks_random(stripped)
+        fits = can_be_opaque(kind, stripped)
     if fits:
         start += len(value) - len(value.lstrip())
         yield Finding(start, start + len(stripped), f"pair-{kind.value}", kind.value, stripped)
 
 
+def _is_no_directory(value: bytes) -> bool:
+    return value.count(b"/") == 1 and is_noisy_path(value)
+
+
 def _stands_out(value: bytes) -> bool:
     """Not a word as prose has after a colon."""
-    return len(value) >= 6 and not value.isalpha() and not value.isdigit() and b"/" not in value  # noqa: PLR2004
+    if len(value) < 6 or value.isalpha() or value.isdigit():  # noqa: PLR2004
+        return False
+    return b"/" not in value or _is_no_directory(value)

@@ -10,6 +10,7 @@ import re2
 from addons.core.redact.decoding import layers
 from addons.core.redact.detectors.names import (
     NameClass,
+    can_be_opaque,
     can_be_password,
     can_be_secret,
     classify,
@@ -47,7 +48,7 @@ def named(name: str, value: bytes) -> str | None:
     fits = (
         (kind is NameClass.PASSWORD and can_be_password(value))
         or (kind is NameClass.SECRET and can_be_secret(value))
-        or (kind is NameClass.WEAK and looks_random(value))
+        or can_be_opaque(kind, value)
     )
     return kind.value if fits else None
 

@@ -15,13 +15,13 @@ from addons.core.redact.detectors.detector import COMMAND
 from addons.core.redact.detectors.names import (
     CONTAINERS,
     NameClass,
+    can_be_opaque,
     can_be_password,
     can_be_secret,
     classify,
     count_digits,
     is_card_code,
     is_dense,
-    looks_random,
 )
 from addons.core.redact.formats.jsonish import Frame, Leaf, Tree
 from addons.core.redact.masking.findings import Finding, Work
@@ -219,8 +219,8 @@ def _fits(kind: NameClass, value: bytes, leaf: Leaf) -> bool:
         if is_card_code(leaf.name.decode("latin-1"), value):
             return True
         return can_be_secret(_SCHEME.sub(b"", value)) and (not leaf.element or is_dense(value))
-    if kind is NameClass.WEAK:
-        return looks_random(value)
+    if kind is not NameClass.NONE:
+        return can_be_opaque(kind, value)
     return is_dense(value)
 
 
@@ -326,7 +326,7 @@ def _in_list(scanner: Scanner, data: bytes, frame: Frame) -> Iterator[Finding]:
         is_name = index % 2 == 0 and (len(leaves) == 2 or frame.name.lower().endswith(b"headers"))  # noqa: PLR2004
         if not label or len(label) > 80 or (label[:1] != b"-" and not is_name):  # noqa: PLR2004
             continue
-        kind = classify(label.lstrip(b"-").decode("latin-1"))
+        kind = classify(label.decode("latin-1"))
         value = texts[index + 1]
         if kind is not NameClass.NONE and value[:1] != b"-" and _fits(kind, value, leaf):
             yield Finding(leaf.start, leaf.end, "argument", kind.value, value)

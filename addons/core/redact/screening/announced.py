@@ -6,10 +6,13 @@ each before it lets a text through.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from addons.core.redact.detectors.names import CONTAINERS, NameClass, classify, is_noise
+from addons.core.redact.detectors.names import CONTAINERS, NameClass, classify
+from addons.core.redact.detectors.randomness import is_noise
+from addons.core.redact.detectors.services import NAMES as SERVICES
 
 USUAL_IDLE = (
     "aggregation",
@@ -48,6 +51,7 @@ _COMMON = (
 )
 _RARE = (
     r"psk|shared[_\-]?access[_\-]?signature|password[_\-]?salt|crumb|recovery[_\-. ]?phrase"
+    r"|(?:secret|test[_\-]reporter)[_\-. ]?id|[_\-.]api|sonar[_.]login|app[_\-]?certificate"
     r"|(?:device|auth|authorization|verification|one[_\-. ]?time|activation)[_\-. ]?code"
     r"|code[_\-]?verifier|saml[_\-]?response|assertion|contrase(?:[^A-Za-z0-9]{1,2}|\\u00f1)a"
     r"|kennwort|wachtwoord|lozinka|has(?:l|[^A-Za-z0-9]{2}|\\u0142)o|salasana|adgangskode|passord|heslo|parola"
@@ -68,6 +72,11 @@ NAME = (
 )
 """A name before what it announces, or between quotes: most of the gate's work, to be judged by `is_idle`."""
 _USUAL = f"(?i:{_COMMON}){_ENDING}"  # most of the cost of a form that begins with anything
+LABEL = (
+    r"(?i:token|secret|(?:api|access|secret|private|auth|app|application|client|consumer|account|admin|service|deploy"
+    r"|license|encryption|signing|shared|master|storage)[_\- ]?key)"
+)
+"""What stands before a secret with no more than a space between."""
 OTHERS = (
     r"--[A-Za-z0-9\-_.]{0,40}?" + _USUAL + r"[\"',]{0,2}\s",
     r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + _USUAL + r"\\*[\"']",
@@ -81,8 +90,11 @@ OTHERS = (
     r"kind:\s{0,4}[\"']?Secret\b",
     r"\)\s{0,3}(?i:values)\s{0,3}\(",  # SQL
     r"(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY) [^\s\[\]<>(){}=:]{8}",
+    LABEL + r"\\*[\"'*`]{0,2}(?:[ \t]|\\[nrt]|[\r\n]){1,4}\\*[\"'`]?[A-Za-z0-9._~+/=\-]{20}",
+    r"--key[ =][A-Za-z0-9+/=_\-.~]{16}",
     r"(?i:networkcredential|directoryentry|usernamepasswordtoken)\s?\(",
-    _USUAL + r"(?:<\\?/|><!\[|'\s?,\s?b?')",  # a property list, XML's own quotes, a tuple
+    # A property list, XML's own quotes, an element inside, a tuple.
+    _USUAL + r"(?:<\\?/|><!\[|>(?:\s|\\[nrt]){0,20}<(?i:value)>|'\s?,\s?b?')",
 )
 """What else tells of a secret by its name."""
 
@@ -91,6 +103,8 @@ _MAX_BEFORE = 60  # in bytes: as far as the key before a label is looked for
 _NAME_BYTES = bytes((*range(48, 58), *range(65, 91), *range(97, 123), *b"_.-"))
 _SPOKEN = (b"api ", b"access ", b"secret ", b"private ", b"license ", b"encryption ", b"signing ", b"shared ")
 """Words in front of `key:` in running text."""
+_BREAK = re.compile(rb"\\[nrt]|[^A-Za-z0-9]+")
+_SAYING_LITTLE = (b"key", b"pat")
 _ALONE = frozenset((b"key", b"sig", b"jwt"))  # `<x key="…" value="…">`, and parameters of URLs
 _ESCAPING = frozenset((b"%", b"\\", b"&", b"#"))  # what follows may be a quote: `%22`
 _QUOTE = 0x22
@@ -162,9 +176,27 @@ def _is_idle_assignment(text: bytes, end: int) -> bool:
             return False
         if text[end] == _EQUALS and name.lower() in _ALONE:
             return False
-        if name.lower().startswith(b"key") and rest[-11:].lower().endswith(_SPOKEN):
+        name = spoken(rest, name)
+        if b" " in name:
             return False
     return announces_nothing(name)
+
+
+def spoken(before: bytes, name: bytes) -> bytes:
+    """Give `name` with the words in front that say whose it is: `api key`, `scaleway env key`. `before`:
+    escapes may be in it.
+    """
+    if before[-1:] != b" " or not name.lower().startswith(_SAYING_LITTLE):
+        return name
+    lowered = before[-_MAX_BEFORE:].lower()
+    for word in _SPOKEN:
+        if lowered.endswith(word):
+            return word + name
+    words = _BREAK.split(lowered[:-1])[-2:]
+    if any(word.decode("latin-1") in SERVICES for word in words):
+        full = b" ".join((*words, name))
+        return full if classify(full.decode("latin-1")) is not NameClass.NONE else name
+    return name
 
 
 def _is_idle_label(text: bytes, closing: int) -> bool:
