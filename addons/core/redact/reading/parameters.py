@@ -57,11 +57,14 @@ def find_named(data: bytes) -> Iterator[Finding]:
     """Find values under a sensitive name."""
     for match in _PARAMETER.finditer(data):
         name = _decoded(match.group(1)).decode("latin-1")
+        folded = name.lower()
+        if not (is_telling(name) or folded in _URL_NAMES or folded in _SHORT_NAMES):
+            continue
         value = _decoded(match.group(2))
         kind = named(name, value)
-        if kind is None and name.lower() in _URL_NAMES and len(value) >= _MIN_SIGNATURE:
+        if kind is None and folded in _URL_NAMES and len(value) >= _MIN_SIGNATURE:
             kind = "signature"
-        if kind is None and name.lower() in _SHORT_NAMES and looks_random(value) and not value.islower():
+        if kind is None and folded in _SHORT_NAMES and looks_random(value) and not value.islower():
             kind = "parameter"
         if kind is not None:
             start, end = match.span(2)

@@ -76,9 +76,9 @@ class Scanner:
         pieces. `beside`: only those that may rest on a name in front.
         """
         hits = hits or self.gate.hits(text)
-        if not hits:
-            return
         ranks = range(len(self._rows)) if hits.forms is None else sorted(hits.forms - _NO_FORM)
+        if not (hits and ranks):
+            return
         folded = text.lower()
         for rank in ranks:
             detector, pattern = self._rows[rank]
