@@ -290,9 +290,9 @@ _SHARED: tuple[Detector, ...] = (
 
 DETECTORS: tuple[Detector, ...] = (
     *VENDORS,
-    *SERVICES,
     *PLATFORMS,
     *PRODUCTS,
+    *SERVICES,
     *_SHARED,
     *COMMANDS,
     *PERSONAL,

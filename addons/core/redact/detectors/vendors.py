@@ -399,7 +399,7 @@ VENDORS: tuple[Detector, ...] = (
     ),
     shaped(
         "terraform-token",
-        r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_\-=]{60,}",
+        r"[A-Za-z0-9]{6,32}\.atlasv1\.[A-Za-z0-9_\-=]{60,}",
         r"\.atlasv1\.",
         (b".atlasv1.",),
         (fill(14) + ".atlasv1." + fill(67),),

@@ -169,20 +169,11 @@ _DELIVERY: tuple[Detector, ...] = (
         rf"[0-9]{{1,12}}_{_WD}{{10,}}\.{_WD}{{10,}}\.{_WD}{{10,}}",
         "ghs_" + digits(6) + "_" + fill(36) + "." + fill(80) + "." + fill(43),
     ),
-    prefixed(
-        "terraform-cloud-token",
-        "",
-        rf"{_W}{{6,32}}\.atlasv1\.{_WD}{{60,}}",
-        fill(14) + ".atlasv1." + fill(67),
-        bound=True,
-        keyword=".atlasv1.",
-        gate=r"\.atlasv1\.",
-    ),
     shaped(
         "authress-key",
         BOUNDARY
         + rf"((?:sc|ext|scauth|authress)_{_W}{{5,30}}\.{_W}{{4,6}}\.acc[_\-][a-z0-9\-]{{10,32}}\.[A-Za-z0-9+/_=\-]{{30,}})",
-        r"\.acc[_\-][a-z0-9]{10}",
+        r"\.acc[_\-][a-z0-9\-]{10}",
         (b".acc_", b".acc-"),
         ("key sc_" + fill(20) + "." + lower(4) + ".acc_" + lower(20) + "." + fill(60),),
         ("x.acc_numbers", "sc_a.b.acc-" + lower(12)),
@@ -202,7 +193,7 @@ _HOSTING: tuple[Detector, ...] = (
     shaped(
         "dropbox-long-lived-token",
         BOUNDARY + r"([a-z0-9]{11}A{10}[a-z0-9_=\-]{43})(?:[^A-Za-z0-9_=\-]|$)",
-        "[a-z0-9]{4}A{10}[a-z0-9]{4}",
+        r"[a-z0-9]{4}A{10}[a-z0-9_=\-]{4}",
         (b"AAAAAAAAAA",),
         ("token " + lower(11) + "A" * 10 + lower(43),),
         ("A" * 64, lower(11) + "A" * 10 + "B" * 43),
@@ -228,7 +219,7 @@ _HOSTING: tuple[Detector, ...] = (
         kind="aws-bedrock-key",
     ),
     prefixed(
-        "convex-key",
+        "convex-deploy-key",
         "prod:|dev:|preview:|project:",
         r"[a-z0-9:\-]{3,60}\|[A-Za-z0-9+/=_.\-]{40,}",
         "prod:calm-otter-135|" + fill(64),

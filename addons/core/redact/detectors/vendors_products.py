@@ -93,9 +93,9 @@ _MONEY: tuple[Detector, ...] = (
     ),
     prefixed("rainforest-key", "sbx_apikey_|apikey_", "[a-f0-9]{64}", "apikey_" + hex_(64), bound=True),
     prefixed(
-        "ramp-token",
+        "ramp-secret",
         "ramp_id_|ramp_sec_|ramp_tok_|ramp_business_tok_|ramp_business_",
-        f"{_W}{{40,}}",
+        f"{_W}{{32,}}",
         "ramp_sec_" + fill(48),
     ),
     prefixed("wepay-token", "STAGE_|PRODUCTION_", "[0-9a-f]{60,68}", "PRODUCTION_" + hex_(64), bound=True),

@@ -52,7 +52,7 @@ _MODELS: tuple[Detector, ...] = (
     prefixed("brave-search-key", "BSA", f"{_WD}{{24,28}}", "BSA" + fill(27), bound=True, bits=3.9),
     shaped(
         "marked-secret-key",
-        BOUNDARY + f"(sk_{_WD}{{30,}}){_END}",
+        BOUNDARY + f"(sk_{_W}{{20}}{_WD}{{10,}}){_END}",
         f"{GATE_FRONT}sk_{_W}{{20}}",
         (b"sk_",),
         ("key sk_" + fill(43),),
@@ -199,14 +199,6 @@ _HOSTING: tuple[Detector, ...] = (
     ),
     prefixed("salesforce-consumer-key", "3MVG9", r"[A-Za-z0-9._]{60,}", "3MVG9" + fill(80)),
     prefixed("salesforce-refresh-token", "5Aep861", r"[A-Za-z0-9._]{50,}", "5Aep861" + fill(80)),
-    shaped(
-        "convex-deploy-key",
-        r"(?:prod|dev|preview|project):[a-z0-9:\-]{3,60}\|[A-Za-z0-9+/=_\-]{40,}",
-        r"\|eyJ2",
-        (b"|eyJ2",),
-        ("CONVEX_DEPLOY_KEY is prod:calm-otter-512|eyJ2MiI6" + fill(60),),
-        ("prod:calm-otter-512|x",),
-    ),
     prefixed("deno-token", "ddp_|ddw_|ddo_", f"{_W}{{36}}", "ddp_" + fill(36)),
     prefixed(
         "vercel-blob-token",
@@ -369,7 +361,6 @@ _MONEY: tuple[Detector, ...] = (
         check=lambda value: random_with_digit(3.9)(value) and value.count(b"_") <= 2,  # noqa: PLR2004
     ),
     prefixed("brex-token", "bxt_", f"{_W}{{36,}}", "bxt_" + fill(40)),
-    prefixed("ramp-secret", "ramp_sec_", f"{_W}{{32,}}", "ramp_sec_" + fill(48)),
     prefixed(
         "klarna-key", "klarna_live_api_|klarna_test_api_", f"{_WD}{{30,}}", "klarna_live_api_" + fill(60)
     ),
