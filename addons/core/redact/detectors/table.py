@@ -210,6 +210,26 @@ _SHARED: tuple[Detector, ...] = (
         structural=True,
     ),
     shaped(
+        "bare-userinfo",
+        # An address of mail has no port, and none of an IP address has a password in it.
+        r"(?:^|[\s\"'=,(\[])[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}:([^\s\"'@/:,;<>(){}\[\]\\]{6,128})@"
+        r"(?:[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,6}:[0-9]{2,5}|(?:[0-9]{1,3}\.){3}[0-9]{1,3})(?:[^A-Za-z0-9_.\-]|$)",
+        r"@[A-Za-z0-9\-]+\.[A-Za-z0-9.\-]+:[0-9]{2}|@[0-9]+\.[0-9]+\.[0-9]+\.[0-9]",
+        (b"@",),
+        ("connect till:Ny8fVq3x@pg.example.net:5432/stock", "proxy=till:Ny8fVq3x@10.0.0.7, retry"),
+        (
+            "mail:till7@mail.example.net, next",
+            "registry.example.net/till:1.2.7@sha256:" + hex_(64),
+            "till:till@pg.example.net:5432",
+            "at 12:30:07@10.0.0.7",
+        ),
+        group=1,
+        check=lambda value: (
+            is_dense(value) and can_be_password(value) and not value.replace(b".", b"").isdigit()
+        ),
+        structural=True,
+    ),
+    shaped(
         "pgpass-line",
         r"(?:(?:^|[\s\"'])[A-Za-z0-9*][^\s:]{0,100}:(?:543[0-9]|6432|\*):[^\s:]{1,63}:|\]:(?:25|465|587)\s+)"
         r"[^\s:]{1,63}:([^\s:\"'\\]{4,128})",
