@@ -39,7 +39,7 @@ RUNS_WITH_PIECES = (_BASE64_UTF16, _BASE64_PACKED, _HEX_GZIP)
 _PERCENT = re2.compile(rb"(?:%[0-9A-Fa-f]{2})+", options=_LATIN1)
 _BACKSLASH = re2.compile(
     rb"(?:\\u00[0-7][0-9A-Fa-f])+|\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}"
-    rb"|(?:\\x[0-7][0-9A-Fa-f])+|\\[\"'\\/bfnrt]",
+    rb"|(?:\\x[0-7][0-9A-Fa-f])+|(?:\\[\"'\\/bfnrt])+",
     options=_LATIN1,
 )
 _ENTITY = re2.compile(rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|quot|amp|apos|lt|gt|nbsp);", options=_LATIN1)
@@ -48,7 +48,7 @@ _HEX = re2.compile(f"{_HEX_ASCII}|{_HEX_GZIP}".encode(), options=_LATIN1)
 _BASE64_LEFT = re2.compile(rb"[A-Za-z0-9+/_\-]*\z", options=_LATIN1)
 _BASE64_RUN = re2.compile(rb"(?:[A-Za-z0-9+/_\-]|\\/)+={0,2}", options=_LATIN1)
 _HEX_RUN = re2.compile(rb"(?:[0-9A-Fa-f]{2})+", options=_LATIN1)
-_SIMPLE = {98: b"\b", 102: b"\f", 110: b"\n", 114: b"\r", 116: b"\t"}
+_SIMPLE = bytes.maketrans(b"bfnrt", b"\b\f\n\r\t")
 _STYLE = re2.compile(rb"\x1b\[[0-9;?]{0,20}[A-Za-z]", options=_LATIN1)
 _WRAPPED = 60  # characters of base64 in a line, if it goes on in the next: 64 in PEM, 76 in MIME
 _LINE_BREAK = re2.compile(rb"\r?\n[ \t]{0,8}", options=_LATIN1)
@@ -182,13 +182,15 @@ def _backslash_bytes(token: bytes) -> bytes:
     if kind == b"u":
         units = binascii.unhexlify(token.replace(b"\\u", b""))
         return units.decode("utf-16-be", "surrogatepass").encode("utf-8", "surrogatepass")
-    return _SIMPLE.get(token[1], token[1:])
+    return token[1::2].translate(_SIMPLE)
 
 
 def _backslash_step(token: bytes) -> int:
     if token[1:2] == b"x":
         return 4
-    return _SHORT_STEP if token[1:4] == b"u00" and token[4:5] in _ASCII_HIGH else 0
+    if token[1:2] == b"u":
+        return _SHORT_STEP if token[1:4] == b"u00" and token[4:5] in _ASCII_HIGH else 0
+    return 2
 
 
 def _entity_bytes(token: bytes) -> bytes:
