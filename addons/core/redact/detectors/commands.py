@@ -22,14 +22,14 @@ def _is_argument(value: bytes) -> bool:
 _SHELL: tuple[Detector, ...] = (
     shaped(
         COMMAND,
-        r"(?:\b(?:mysql|mysqldump|mysqladmin|mariadb|mysqlsh)\b[^\n|;]{0,120}?\s-p|\bsshpass\s+-p\s?"
-        r"|\b(?:sqlcmd|bcp|mosquitto_pub|mosquitto_sub)\b[^\n|;]{0,120}?\s-P\s+|\b(?:(?i:psexec(?:64)?(?:\.exe)?)|snowsql|mongosh|mongo)\b"
-        r"[^\n|;]{0,120}?\s-p\s+|\bsmbclient\b[^\n|;]{0,120}?\s-U\s*[^\s%]{1,64}%|\bsqlplus\s+[^\s/]{1,64}/"
-        r"|\b(?:requirepass|masterauth)\s+|\baws configure set \S{0,40}(?:secret|token)\S{0,20}\s+|\bvault login\s+"
-        r"|\bgit config (?:--global )?[^\s=]{1,60}(?:token|password)\s+|\bauth login --with-token\s+"
-        r"|\bsetx\s+\S{0,40}(?i:token|password|secret|key)\s+|\b(?:password|secret) [057] "
-        rf"|\bredis-cli\b[^\n|;]{{0,80}}?\s-a\s+|\b(?:curl|wget|http)\b{_ON}{{0,200}}?\s(?:-u|--user|-U|--proxy-user)[ =]?"
-        r"['\"]?[^\s:'\"]{1,64}:|\b(?:docker|helm|podman|az|ldapsearch)\b[^\n|;]{0,120}?\s(?:-p|-w)\s+)"
+        r"(?:\b(?:mysql|mysqldump|mysqladmin|mariadb|mysqlsh)\b[^\n|;]{0,120}? -p|\bsshpass +-p ?"
+        r"|\b(?:sqlcmd|bcp|mosquitto_pub|mosquitto_sub)\b[^\n|;]{0,120}? -P +|\b(?:(?i:psexec(?:64)?(?:\.exe)?)|snowsql|mongosh|mongo)\b"
+        r"[^\n|;]{0,120}? -p +|\bsmbclient\b[^\n|;]{0,120}? -U *[^\s%]{1,64}%|\bsqlplus +[^\s/]{1,64}/"
+        r"|\b(?:requirepass|masterauth) +|\baws configure set \S{0,40}(?:secret|token)\S{0,20} +|\bvault login +"
+        r"|\bgit config (?:--global )?[^\s=]{1,60}(?:token|password) +|\bauth login --with-token +"
+        r"|\bsetx +\S{0,40}(?i:token|password|secret|key) +|\b(?:password|secret) [057] "
+        rf"|\bredis-cli\b[^\n|;]{{0,80}}? -a +|\b(?:curl|wget|http)\b{_ON}{{0,200}}?\s(?:-u|--user|-U|--proxy-user)[ =]?"
+        r"['\"]?[^\s:'\"]{1,64}:|\b(?:docker|helm|podman|az|ldapsearch)\b[^\n|;]{0,120}? (?:-p|-w) +)"
         r"['\"]?([^\s'\"\\]{4,128})",
         r"(?:mysql|mariadb|sshpass|redis-cli|docker|helm|podman|ldapsearch|\baz |sqlcmd|\bbcp |mosquitto_"
         r"|(?i:psexec)|snowsql|mongo|smbclient)[^\n]{0,200}?[ \"]-[pauUwP-]"
@@ -65,7 +65,7 @@ _SHELL: tuple[Detector, ...] = (
     ),
     shaped(
         COMMAND,
-        r"(?i:\bnet\s+use\s[^\n|;]{0,160}?/u(?:ser)?:[^\s]{1,80}\s+|\bschtasks\b[^\n|]{0,300}?/rp\s+"
+        r"(?i:\bnet use [^\n|;]{0,160}?/u(?:ser)?:[^\s]{1,80}\s+|\bschtasks\b[^\n|]{0,300}?/rp\s+"
         r"|\bcmdkey\b[^\n|;]{0,160}?/pass:|\bwmic\b[^\n|;]{0,160}?/password:)['\"]?([^\s'\"]{4,128})",
         r"(?i:\bnet use |\bschtasks|\bcmdkey|\bwmic )",
         (b"/",),
@@ -81,7 +81,7 @@ _SHELL: tuple[Detector, ...] = (
     ),
     shaped(
         COMMAND,
-        r"(?i:\bnet\s+user\s+[^\s/]{1,64}\s+|\bnet\s+use\s+(?:[a-z]:\s+|\*\s+)?\\\\[^\s]{1,200}\s+)['\"]?([^\s'\"/]{4,128})",
+        r"(?i:\bnet user +[^\s/]{1,64}\s+|\bnet use +(?:[a-z]: +|\* +)?\\\\[^\s]{1,200}\s+)['\"]?([^\s'\"/]{4,128})",
         r"(?i:\bnet use)",
         (b"net ", b"NET ", b"Net "),
         ("net user till Ny8f@Vq3x /add", "net use * \\\\srv\\share Ny8f@Vq3x /user:till"),
@@ -133,7 +133,7 @@ _SHELL: tuple[Detector, ...] = (
 _DEVICES: tuple[Detector, ...] = (
     shaped(
         "snmp-community",
-        r"\bsnmp-server\s+community\s+(?:[0-9]\s+)?([^\s\"'\\]{4,64})",
+        r"\bsnmp-server community +(?:[0-9] +)?([^\s\"'\\]{4,64})",
         r"snmp-server community ",
         (b"snmp-server",),
         ("snmp-server community Ny8fVq3x RW 99", "snmp-server community Ny8fVq3x RO"),
@@ -145,7 +145,7 @@ _DEVICES: tuple[Detector, ...] = (
     shaped(
         # What type 7 hides can be read by anybody: two digits, 00 to 15, tell where in a known text it begins.
         "device-key",
-        r"\b(?:key|key-string|pre-shared-key|password|secret)\s+7\s+\"?((?:0[0-9]|1[0-5])(?:[0-9A-F]{2}){3,64})(?:[^0-9A-Za-z]|$)",
+        r"\b(?:key|key-string|pre-shared-key|password|secret) 7 \"?((?:0[0-9]|1[0-5])(?:[0-9A-F]{2}){3,64})(?:[^0-9A-Za-z]|$)",
         r"(?:key|key-string|password|secret) 7 \\*\"?[01][0-9][0-9A-F]{6}",
         (b" 7 ",),
         ("tacacs-server key 7 0822455D0A16", " key 7 094F471A1A0A", 'key-string 7 "0822455D0A16"'),
@@ -155,7 +155,7 @@ _DEVICES: tuple[Detector, ...] = (
     ),
     shaped(
         "device-key",
-        r"\b(?:pac|(?:tacacs|radius)-server)\s+(?:host\s+[^\s]{1,100}\s+)?key\s+(?:[0-9]\s+)?([^\s\"'\\]{6,128})",
+        r"\b(?:pac|(?:tacacs|radius)-server) (?:host +[^\s]{1,100} +)?key +(?:[0-9] +)?([^\s\"'\\]{6,128})",
         r"(?:pac key |(?:tacacs|radius)-server )",
         (b"key ",),
         ("pac key 2 Ny8fVq3xkQ7z", "radius-server host 10.0.0.9 key Ny8fVq3xkQ"),
@@ -324,7 +324,7 @@ _URLS: tuple[Detector, ...] = (
     ),
     shaped(
         "oauth-header",
-        r"(?i:\boauth\s{1,3})([A-Za-z0-9._~+/=\-]{28,512})",
+        r"(?i:\boauth )([A-Za-z0-9._~+/=\-]{28,512})",
         r"(?i:oauth) [A-Za-z0-9._~+/=\-]{28}",
         (b"uth", b"UTH"),
         ("OAuth " + hex_(64), "authorization OAuth " + upper(40)),
