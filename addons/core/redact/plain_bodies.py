@@ -11,6 +11,7 @@ from addons.core.redact.reading import columns
 # Read also where the gate sees nothing in their bytes.
 _LOOKED_AT = ("multipart/", "x-www-form-urlencoded", "event-stream", grpc.MEDIA, *columns.MEDIA)
 _OPENS_JSON = (b"{", b"[")
+_HEADER = 64  # bytes, in which the Agent's header for zstd would have ended
 
 
 def is_plain(data: bytes, media: str) -> bool:
@@ -18,7 +19,7 @@ def is_plain(data: bytes, media: str) -> bool:
     type in lower case.
     """
     if data[:1] in _OPENS_JSON and 0 not in data[1:4] and _says_text(media):
-        return not packed.may_be(data)  # behind a header
+        return packed.ZSTD not in data[:_HEADER] or not packed.may_be(data)
     if _is_looked_at(media) or packed.may_be(data):
         return False
     return forms.form_of(data, media) is None and charsets.wide_codec(data, media) is None
