@@ -21,7 +21,6 @@ from addons.core.redact.detectors.vendors import (
 _W = "[A-Za-z0-9]"
 _WD = r"[A-Za-z0-9_\-]"
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_SLASH = r"\\?/"  # JSON may escape it
 
 _MONEY: tuple[Detector, ...] = (
     prefixed("stripe-publishable-key", "pk_live_", f"{_W}{{24,}}", "pk_live_" + fill(24)),
@@ -117,16 +116,6 @@ _MESSAGES: tuple[Detector, ...] = (
     ),
     prefixed(
         "atlassian-connect-secret", "ATCO", r"[A-Za-z0-9+/_=\-]{60,}", "ATCO" + fill(80), bound=True, bits=4.0
-    ),
-    shaped(
-        "mattermost-webhook",
-        rf"https?:{_SLASH}{_SLASH}[A-Za-z0-9.:\-]{{4,253}}{_SLASH}hooks{_SLASH}([a-z0-9]{{26}})(?:[^A-Za-z0-9]|$)",
-        rf"hooks{_SLASH}[a-z0-9]{{26}}",
-        (b"hooks",),
-        ("https://chat.example.com/hooks/" + lower(26),),
-        ("https://chat.example.com/hooks/docs", "/hooks/a-name-of-a-hook-in-words"),
-        group=1,
-        check=random_with_digit(3.3),
     ),
 )
 

@@ -203,9 +203,7 @@ def _assignments(text: bytes) -> Iterator[Finding]:
         # A slice: RE2's `\z` is the end of text, not of a range.
         before = text[max(0, begin - _MAX_NAME) : begin]
         name_start = begin - len(before) + len(before.rstrip(_NAME_BYTES))
-        if text.endswith(
-            b"[REDACTED:", 0, name_start
-        ):  # a mask: what follows it is not announced by its kind
+        if text.endswith(b"[REDACTED:", 0, name_start):  # a mask: its kind announces nothing after it
             continue
         name = text[name_start : match.end(1)]
         before = text[max(0, name_start - _MAX_NAME) : name_start]
