@@ -26,6 +26,7 @@ from addons.core.redact.detectors.randomness import (
     is_jumbled,
     is_noise,
     is_opaque,
+    is_wordless,
     switches,
 )
 from addons.core.redact.detectors.services import NAMES as SERVICES
@@ -242,7 +243,7 @@ def can_be_secret(value: bytes) -> bool:
         return True
     if not has_digit(text):
         if _PLAIN_WORDS.search(text) or (_ALL_CAPS_WORDS.search(text) and len(text) < 16):
-            return len(text) >= 20 and not set(text) & set(b" -_./:,'")
+            return is_wordless(text) or (len(text) >= 20 and not set(text) & set(b" -_./:,'"))
         if _IDENTIFIERS.search(text) and entropy(text) < 4.0:
             return any(is_jumbled(part) for part in text.split(b"."))
     if _is_code(text) or _DATE.match(text) or (_is_path(text) and not _mixed(text)):
@@ -280,7 +281,7 @@ def is_dense(value: bytes) -> bool:
     return (
         len(value) >= 8
         and b" " not in value
-        and _mixed(value)
+        and (_mixed(value) or is_wordless(value))
         and not (_DATE.match(value) or _is_url(value) or _is_path(value) or is_placeholder(value))
     )
 

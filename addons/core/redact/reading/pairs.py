@@ -131,8 +131,11 @@ _SCHEME = re.compile(
 _ANY_SCHEME = _compile(r"[A-Za-z][A-Za-z0-9\-]{1,30}[ \t]+([^\s\"'`<>&;,\\)\]}|]{12,})")
 _PARTS = re.compile(rb"[:=,]")
 _PHRASE = _compile(r"[a-z]{3,8}(?: [a-z]{3,8}){11,24}")
+# As Google shows what it made for an app.
+_FOURS = _compile(r"[\"'`]?([a-z]{4}(?: [a-z]{4}){3})(?:[^A-Za-z0-9 ]|$)")
 _PHRASE_NAMES = (b"mnemonic", b"phrase", b"phrases", b"mnemonics")
 _DIRECTORIES = frozenset((b"pwd", b"oldpwd"))
+_MIN_NUMBER = 6
 _MAX_NAME = 120
 _MAX_VALUE = 4096
 _MAX_BACKSLASHES = 64
@@ -191,7 +194,11 @@ def looks_like_prose_secret(value: bytes) -> bool:
     """After `password is`: more than a number or a name with a colon or an `=` in it."""
     if b"(" in value:  # `password varchar(255)`
         return False
-    return b"=" not in value.rstrip(b"=") and not value.endswith(b":") and has_digit(value)
+    return (
+        b"=" not in value.rstrip(b"=")
+        and not value.endswith(b":")
+        and (has_digit(value) or is_wordless(value))
+    )
 
 
 def _assignments(text: bytes) -> Iterator[Finding]:
@@ -227,6 +234,10 @@ def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Itera
     if name.lower().endswith(_PHRASE_NAMES) and (phrase := _PHRASE.match(text, position)) is not None:
         if is_phrase_under_name(phrase.group()):
             yield Finding(position, phrase.end(), "pair-secret", "secret", phrase.group())
+        return
+    if (fours := _FOURS.match(text, position)) is not None and is_wordless(fours.group(1).replace(b" ", b"")):
+        start, end = fours.span(1)
+        yield Finding(start, end, f"pair-{kind.value}", kind.value, fours.group(1))
         return
     quote = _QUOTE.match(text, position)
     if quote is not None:
@@ -365,11 +376,13 @@ def _judge(text: bytes, name: bytes, start: int, end: int, *, near: bool) -> Ite
     if stripped[:1] == b"/" and name.lower().lstrip(b"-") in _DIRECTORIES and not _is_no_directory(stripped):
         return
     if kind is NameClass.PASSWORD:
-        fits = can_be_password(stripped) and (near or is_dense(stripped) or _stands_out(stripped))
+        is_number = stripped.isdigit() and len(stripped) >= _MIN_NUMBER and not name.endswith((b"s", b"S"))
+        fits = can_be_password(stripped) and (
+            near or is_number or is_dense(stripped) or _stands_out(stripped)
+        )
     elif kind is NameClass.SECRET:
         fits = is_card_code(name.decode("latin-1"), stripped) or (
-            can_be_secret(stripped)
-            and (near or is_dense(stripped) or stripped.isdigit() or is_wordless(stripped))
+            can_be_secret(stripped) and (near or is_dense(stripped) or stripped.isdigit())
         )
     else:
         fits = can_be_opaque(kind, stripped)
