@@ -17,6 +17,7 @@ from functools import lru_cache
 
 import re2
 
+from addons.core.redact.detectors.placeholders import is_placeholder
 from addons.core.redact.detectors.randomness import (
     DIGITS,
     LETTERS,
@@ -73,7 +74,7 @@ _SECRET = re2.compile(
 _NOT_SECRET = re2.compile(
     r"(?:(?:page|nextpage|next|prev|previous|continuation|cursor|sync|resume|start|end|last|max|min|num|input"
     r"|output|prompt|completion|total|cached|reasoning|stop|eos|bos|pad|unk|cls|sep|mask|web|jsonweb|nextsync"
-    r"|paging|pagination|scroll|word|sub|text|request|idempotency|client(?:request)?|llm|audio|image|accepted"
+    r"|paging|pagination|sequence|scroll|word|sub|text|request|idempotency|client(?:request)?|llm|audio|image|accepted"
     r"|rejected|estimated|generated|cacheread|cachewrite|used|remaining|non|special|clienttoken|dedup|trace|span"
     r")tokens?|public[a-z]{0,12}key|pub[a-z]{0,4}key|samesitecookie"
     r")$",
@@ -93,7 +94,7 @@ _BENIGN_KEY_WORDS = frozenset(
     shard translation i18n message label registry arrow hot short cut map dict json pem public pub kms vault
     host ssh composite natural surrogate business candidate super alternate ordering order redis hkey config
     setting settings locale string resource search filter query join entity record document doc cluster
-    issue jira project ticket monitor dashboard widget key any press enter escape function home
+    websocket socket issue jira project ticket monitor dashboard widget key any press enter escape function home
     """.split()  # noqa: SIM905 - a table of words
 )
 _BENIGN_ENDS = ("mon", "tur", "don", "whis", "s3", *(word for word in _BENIGN_KEY_WORDS if len(word) > 3))
@@ -101,19 +102,6 @@ _WEAK_NAMES = frozenset(
     ("devicecode", "codeverifier", "authorizationcode", "samlresponse", "assertion", "clientassertion", "sas")
 )
 _AFTER_NOISE = re2.compile(rb"(?i)[_\-.]((?:password|passwd|secret|token|credential|api[_\-]?key)s?)$")
-_PLACEHOLDER = re2.compile(
-    rb"(?i)^(?:|null|none|nil|undefined|true|false|yes|no|on|off|empty|unset|default|required|optional|missing"
-    rb"|invalid|incorrect|wrong|expired|denied|unknown|hidden|masked|redacted|removed|filtered|secret|password"
-    rb"|passwd|token|string|text|integer|number|boolean|object|array|str|int|bytes|todo|tbd|n/?a|example"
-    rb"|changeme|change[_-]?me|your[a-z0-9_ -]*|my[_-]?(?:secret|password|token|key)"
-    rb"|(?:insert|enter)[_ -].*"
-    rb"|[*x.?#_\-\xe2\x80\xa2\xb7\s]+|<.*>|\[.*\]|\{.*\}|\$[A-Za-z_]\w*|\$[({].*|%[a-z]|%\(.*|%[A-Z_]+%|\|"
-    rb"|(?:vault|secretref|ref|env|file|op|awssm|gcpsm|ssm|sm|kms|keyvault|arn|urn|enc):.*"
-    rb"|(?:process\.env|os\.environ|os\.getenv|env|secrets|var|local|config|settings|self|this|data|params)[.\[(].*"
-    rb"|(?:basic|bearer|digest|negotiate|oauth2?|api[_-]?key|apikey|jwt|saml|sha\d*|md5|hmac.{0,8})"
-    rb"|.*(?:\$\{|\{\{|<%|%\{).*|[a-z_.]+\(\);?)$",
-    options=_LATIN1,
-)
 _PLAIN_WORDS = re2.compile(rb"^[A-Za-z]?[a-z]+(?:[-_.:/,' ]+[A-Za-z]?[a-z]*)*[.!?:;,]?$", options=_LATIN1)
 _ALL_CAPS_WORDS = re2.compile(rb"^[A-Z]+(?:[-_. ][A-Z]+)*$", options=_LATIN1)
 _URL = re2.compile(rb"(?i)^[a-z][a-z0-9+.\-]{1,20}:\\?/\\?/", options=_LATIN1)
@@ -199,11 +187,6 @@ def _without_accents(name: str) -> str:
         name = name.encode("latin-1").decode()
     folded = unicodedata.normalize("NFKD", name.replace("ł", "l").replace("ø", "o"))
     return "".join(char for char in folded if not unicodedata.combining(char))
-
-
-def is_placeholder(value: bytes) -> bool:
-    """Whether `value` stands for a secret and is none: empty, `null`, `<redacted>`, `${VAR}`, a mask."""
-    return _PLACEHOLDER.search(value[:400].strip()) is not None
 
 
 def can_be_password(value: bytes) -> bool:

@@ -21,9 +21,9 @@ from addons.core.redact.detectors.names import (
     is_dense,
     is_noisy_path,
     is_phrase_under_name,
-    is_placeholder,
     looks_random,
 )
+from addons.core.redact.detectors.placeholders import is_placeholder
 from addons.core.redact.detectors.randomness import UUID, has_digit, is_beyond_doubt, is_jumbled, is_wordless
 from addons.core.redact.detectors.services import NAMES as SERVICES
 from addons.core.redact.masking.findings import Finding
@@ -120,9 +120,14 @@ _BLOCK_LINE = _compile(r"(?:-[ \t]+|(?:secure|value|default|plaintext):[ \t]+)?[
 _MAX_LINES = 64
 _TRIPLE = (b'"""', b"'''")
 _TEMPLATE = b"{{"
-_MASKED = re.compile(rb"\[[A-Za-z_ \-]{1,40}+\](?:[^A-Za-z0-9]|\Z)")
+_MASKED = re.compile(
+    rb"\[[A-Za-z_ \-]{1,40}+\](?:[^A-Za-z0-9]|\Z)"
+    rb"|(?:\{(?:[A-Za-z_][\w.]{0,40}+)?\}|\([a-z]{3,20}+(?: [a-z]{1,20}+){0,4}+\))(?:[\s\"'`,;.)\]&<|\\]|\Z)"
+)
 # What a program gets a value from, in its source.
-_REFERENCE = _compile(r"^(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*$|^[A-Za-z_][\w.]*\((?:[A-Za-z_][\w.]*\)?)?$")
+_REFERENCE = _compile(
+    r"^(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*$|^[A-Za-z_][\w.]*\((?:[?:@$*&]?(?:[A-Za-z_][\w.]*)?\)?)?$"
+)
 _PASSWORD_VALUE = re.compile(rb"[^ \t\n\f\r\"'`<>&;,\\]++")
 _SECRET_VALUE = re.compile(rb"[^ \t\n\f\r\"'`<>&;,\\)\]}|]++")
 _SCHEME = re.compile(
@@ -261,8 +266,11 @@ def _plain(text: bytes, name: bytes, kind: NameClass, position: int, operator: b
     position = _past_scheme(text, name, position) if kind is not NameClass.PASSWORD else position
     pattern = _PASSWORD_VALUE if kind is NameClass.PASSWORD else _SECRET_VALUE
     limit = _before_template(text, position, min(position + _MAX_VALUE, len(text)))
+    whole = _PASSWORD_VALUE.match(text, position, limit)
     value = pattern.match(text, position, limit)
-    if value is not None and not _is_reference(value.group()):
+    if whole is None or value is None or (whole.group()[:1] != b"[" and is_placeholder(whole.group())):
+        return
+    if not _is_reference(value.group()):
         end = position + len(value.group().rstrip(b".)]}"))
         if kind is NameClass.PASSWORD and text[position:end].count(b"(") > text[position:end].count(b")"):
             end = value.end()
@@ -283,10 +291,10 @@ def _past_scheme(text: bytes, name: bytes, position: int) -> int:
 
 
 def _is_reference(value: bytes) -> bool:
-    """`config.db.password` and `get_token(`: words; what has digits in it may be the secret itself, and what
-    is random is it.
+    """`config.db.password`, `get_token(`, and what follows `Token:` in `Token::Ident(`: words; what has
+    digits in it may be the secret itself, and what is random is it.
     """
-    if has_digit(value) or _REFERENCE.search(value) is None:
+    if has_digit(value) or _REFERENCE.search(value.lstrip(b":")) is None:
         return False
     return not any(is_jumbled(part) for part in value.split(b"."))
 
@@ -301,6 +309,8 @@ def _past_prefix(text: bytes, position: int, operator: bytes) -> int:
     if (wrapped := _WRAPPED.match(text, position)) is not None:
         return int(wrapped.end()) - 1
     properties = _PROPERTIES.match(text, position) if operator == b":" else None
+    if properties is not None and is_placeholder(properties.group()):
+        return position
     return position if properties is None else int(properties.end())
 
 
