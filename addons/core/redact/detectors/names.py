@@ -94,7 +94,8 @@ _BENIGN_KEY_WORDS = frozenset(
     shard translation i18n message label registry arrow hot short cut map dict json pem public pub kms vault
     host ssh composite natural surrogate business candidate super alternate ordering order redis hkey config
     setting settings locale string resource search filter query join entity record document doc cluster
-    websocket socket issue jira project ticket monitor dashboard widget key any press enter escape function home
+    websocket socket issue jira project ticket monitor dashboard widget key any press enter escape function
+    home
     """.split()  # noqa: SIM905 - a table of words
 )
 _BENIGN_ENDS = ("mon", "tur", "don", "whis", "s3", *(word for word in _BENIGN_KEY_WORDS if len(word) > 3))
