@@ -114,6 +114,19 @@ _MNEMONIC = re2.compile(rb"^[a-z]{3,8}(?: [a-z]{3,8})+$")
 _PROSE_WORDS = frozenset(
     (b"the", b"and", b"for", b"are", b"was", b"from", b"your", b"please", b"been", b"has")
 )
+# Four words or more that somebody chose: a sentence has words between that say little, or such as are said of
+# passwords.
+_PASSPHRASE = re2.compile(rb"^[a-z]{3,9}(?: [a-z]{3,9}){3,7}$")
+_SENTENCE_WORDS = _PROSE_WORDS | frozenset(
+    b"""
+    with this that must should not can cannot will would may have had were does doesn before after all any
+    value values field fields password passwords passphrase secret required invalid enter missing contain
+    contains least most than more less character characters letter letters number numbers match matches too
+    blank empty wrong incorrect new old current change changed reset user users login account error failed
+    using used via set get when where which what into only valid between long short special digit digits but
+    one see use you our its then when while until
+    """.split()
+)
 _GROUPS = re2.compile(rb"^[A-Za-z0-9]{4}(?: [A-Za-z0-9]{4}){3,7}$")
 _WEAK_VALUE = re2.compile(rb"^[A-Za-z0-9+/=_\-.~:|]{16,512}$")
 _DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -196,7 +209,9 @@ def can_be_password(value: bytes) -> bool:
         return False
     if value.startswith((b"/", b"arn:")) and _FILE.search(value) and not is_noisy_path(value):
         return False
-    return not (value.count(b" ") >= 2 and _PLAIN_WORDS.search(value) is not None) or is_phrase(value)
+    return not (value.count(b" ") >= 2 and _PLAIN_WORDS.search(value) is not None) or (
+        is_phrase(value) or _is_passphrase(value)
+    )
 
 
 def is_noisy_path(value: bytes) -> bool:
@@ -211,6 +226,10 @@ def is_phrase(value: bytes) -> bool:
     if _GROUPS.search(value):
         return True
     return _MNEMONIC.search(value) is not None and value.count(b" ") in {11, 14, 17, 20, 23}
+
+
+def _is_passphrase(value: bytes) -> bool:
+    return _PASSPHRASE.search(value) is not None and _SENTENCE_WORDS.isdisjoint(value.split())
 
 
 def is_phrase_under_name(value: bytes) -> bool:

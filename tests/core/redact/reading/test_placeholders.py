@@ -86,6 +86,34 @@ def test_a_password_like_a_placeholder_goes(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "is_secret"),
+    [
+        ("lantern gravel otter mosaic", True),
+        ("must contain uppercase letters", False),
+        ("too short for this user", False),
+        ("enter your new password", False),
+    ],
+)
+def test_of_words_under_a_password_a_sentence_stays(value: str, is_secret: bool) -> None:
+    body = json.dumps([{"password": value}]).encode()
+    assert (SCRUBBER.scrub_body(body, "application/json").data != body) is is_secret
+
+
+def test_a_copy_in_json_in_a_string_goes() -> None:
+    secret = 'tzcJ"ZKk\\nameMé'
+    body = {
+        "password": secret,
+        "a": json.dumps({"b": f"x {secret}"}),
+        "c": json.dumps([secret], ensure_ascii=False),
+    }
+    for is_ascii in (True, False):
+        data = json.dumps([body], ensure_ascii=is_ascii).encode()
+        masked = json.loads(SCRUBBER.scrub_body(data, "application/json").data)[0]
+        assert "ZKk" not in str(masked)
+        assert "[REDACTED:" in json.loads(masked["a"])["b"]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '$password = $_POST["password"];',
