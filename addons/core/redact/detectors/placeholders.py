@@ -25,12 +25,13 @@ _PLACEHOLDER = re2.compile(
     rb"|(?:basic|bearer|digest|negotiate|oauth2?|api[_-]?key|apikey|jwt|saml|sha\d*|md5|hmac.{0,8})"
     rb"|[:@][a-z_]*(?:pass|pw|pwd|password|passwd|secret|token|key)|[a-z_.]+\(\);?"
     rb"|\$\(.*\)|\$\[.*\]|\$\([^()]*\)[\w./:\-]+|\$[0-9]{1,2}|\$[a-z]+:\w+"
-    rb"|.*(?:\$\{[^{}]*\}|\{\{.*\}\}|<%.*%>|[%#]\{[^{}]*\}).*)$",
-    options=_LATIN1,
-)
-# The same where a space or a quote has cut it.
-_CUT = re2.compile(
-    rb"^\$\((?:(?:<|[a-z]+)(?:[A-Z][a-z]+|[a-z0-9_./\-]+)*(?:\s.*)?)?$|(?:\$\{|\{\{|<%|%\{)[-=~]?[\s$.\"']*(?:[A-Za-z_][\w.\s\-]*(?::[-=?+])?)?$",
+    rb"|.*(?:\$\{[^{}]*\}|\{\{.*\}\}|<%.*%>|[%#]\{[^{}]*\}).*"
+    # The same where a space or a quote has cut it.
+    rb"|\$\((?:(?:<|(?-i:[a-z]+(?:[A-Z][a-z]+|[a-z0-9_./\-]+)*))(?:\s.*)?)?"
+    rb"|.*(?:\$\{|\{\{|<%|%\{)[-=~]?[\s$.\"']*(?:[a-z_][\w.\s\-]*(?::[-=?+])?)?"
+    # Shown in part by whoever masked it, at most as much as not: the Agent leaves the end of its key.
+    rb"|[*.#]{3,}[a-z0-9]{1,3}|[*.#x]{6,}[a-z0-9]{1,6}|[*.#x]{8,}[a-z0-9]{1,8}|(?:\xe2\x80\xa2){3,}[a-z0-9]{1,8}"
+    rb"|[a-z0-9_\-]{1,4}(?:[*.#]{4,}|[*.#x]{8,}[a-z0-9]{1,4}))$",
     options=_LATIN1,
 )
 _VARIABLE = re2.compile(
@@ -38,20 +39,12 @@ _VARIABLE = re2.compile(
     rb"|[A-Za-z]?[a-z]+(?:[A-Z]+[a-z]+|[A-Z]+|[0-9]{1,2})*)(?:\[.*|-|->.*|::.*|\$)?$",
     options=_LATIN1,
 )
-# Shown in part by whoever masked it: the Agent leaves the last characters of its key.
-_SHOWN = re2.compile(
-    rb"^([A-Za-z0-9_\-]{0,8}?)(\*{3,}|[xX]{4,}|\.{3,}|#{4,}|(?:\xe2\x80\xa2){3,})([A-Za-z0-9]{0,8})$",
-    options=_LATIN1,
-)
 
 
 def is_placeholder(value: bytes) -> bool:
     """Whether the whole of `value` but stands for a secret: empty, `null`, `<redacted>`, `${VAR}`, a mask."""
     text = value[:400].strip()
-    if _PLACEHOLDER.search(text) is not None or _CUT.search(text) is not None:
+    if _PLACEHOLDER.search(text) is not None:
         return True
     variable = _VARIABLE.search(text) if text.startswith(b"$") else None
-    if variable is not None:
-        return not is_wordless(variable.group(1))
-    shown = _SHOWN.search(text)
-    return shown is not None and len(shown.group(2)) >= len(shown.group(1) + shown.group(3))
+    return variable is not None and not is_wordless(variable.group(1))

@@ -137,7 +137,7 @@ _ANY_SCHEME = _compile(r"[A-Za-z][A-Za-z0-9\-]{1,30}[ \t]+([^\s\"'`<>&;,\\)\]}|]
 _PARTS = re.compile(rb"[:=,]")
 _PHRASE = _compile(r"[a-z]{3,8}(?: [a-z]{3,8}){11,24}")
 # As Google shows what it made for an app.
-_FOURS = _compile(r"[\"'`]?([a-z]{4}(?: [a-z]{4}){3})(?:[^A-Za-z0-9 ]|$)")
+_FOURS = re.compile(rb"[\"'`]?([a-z]{4}(?: [a-z]{4}){3})(?:[^A-Za-z0-9 ]|\Z)")
 _PHRASE_NAMES = (b"mnemonic", b"phrase", b"phrases", b"mnemonics")
 _DIRECTORIES = frozenset((b"pwd", b"oldpwd"))
 _MIN_NUMBER = 6
@@ -264,17 +264,17 @@ def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Itera
 def _plain(text: bytes, name: bytes, kind: NameClass, position: int, operator: bytes) -> Iterator[Finding]:
     """A value without quotes."""
     position = _past_scheme(text, name, position) if kind is not NameClass.PASSWORD else position
-    pattern = _PASSWORD_VALUE if kind is NameClass.PASSWORD else _SECRET_VALUE
     limit = _before_template(text, position, min(position + _MAX_VALUE, len(text)))
     whole = _PASSWORD_VALUE.match(text, position, limit)
-    value = pattern.match(text, position, limit)
-    if whole is None or value is None or (whole.group()[:1] != b"[" and is_placeholder(whole.group())):
+    value = whole if kind is NameClass.PASSWORD else _SECRET_VALUE.match(text, position, limit)
+    if whole is None or value is None or _is_reference(value.group()):
         return
-    if not _is_reference(value.group()):
-        end = position + len(value.group().rstrip(b".)]}"))
-        if kind is NameClass.PASSWORD and text[position:end].count(b"(") > text[position:end].count(b")"):
-            end = value.end()
-        yield from _judge(text, name, position, end, near=operator == b"=")
+    end = position + len(value.group().rstrip(b".)]}"))
+    if kind is NameClass.PASSWORD and text[position:end].count(b"(") > text[position:end].count(b")"):
+        end = value.end()
+    if end < whole.end() and whole.group()[:1] != b"[" and is_placeholder(whole.group()):
+        return
+    yield from _judge(text, name, position, end, near=operator == b"=")
 
 
 def _past_scheme(text: bytes, name: bytes, position: int) -> int:
