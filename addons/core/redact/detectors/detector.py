@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import re2
 
-from addons.core.redact.detectors.names import is_placeholder
+from addons.core.redact.detectors.placeholders import is_placeholder
 from addons.core.redact.detectors.randomness import entropy, has_digit
 
 type Check = Callable[[bytes], bool]

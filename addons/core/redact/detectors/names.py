@@ -17,6 +17,7 @@ from functools import lru_cache
 
 import re2
 
+from addons.core.redact.detectors.placeholders import is_placeholder
 from addons.core.redact.detectors.randomness import (
     DIGITS,
     LETTERS,
@@ -26,6 +27,7 @@ from addons.core.redact.detectors.randomness import (
     is_jumbled,
     is_noise,
     is_opaque,
+    is_wordless,
     switches,
 )
 from addons.core.redact.detectors.services import NAMES as SERVICES
@@ -72,7 +74,7 @@ _SECRET = re2.compile(
 _NOT_SECRET = re2.compile(
     r"(?:(?:page|nextpage|next|prev|previous|continuation|cursor|sync|resume|start|end|last|max|min|num|input"
     r"|output|prompt|completion|total|cached|reasoning|stop|eos|bos|pad|unk|cls|sep|mask|web|jsonweb|nextsync"
-    r"|paging|pagination|scroll|word|sub|text|request|idempotency|client(?:request)?|llm|audio|image|accepted"
+    r"|paging|pagination|sequence|scroll|word|sub|text|request|idempotency|client(?:request)?|llm|audio|image|accepted"
     r"|rejected|estimated|generated|cacheread|cachewrite|used|remaining|non|special|clienttoken|dedup|trace|span"
     r")tokens?|public[a-z]{0,12}key|pub[a-z]{0,4}key|samesitecookie"
     r")$",
@@ -92,7 +94,8 @@ _BENIGN_KEY_WORDS = frozenset(
     shard translation i18n message label registry arrow hot short cut map dict json pem public pub kms vault
     host ssh composite natural surrogate business candidate super alternate ordering order redis hkey config
     setting settings locale string resource search filter query join entity record document doc cluster
-    issue jira project ticket monitor dashboard widget key any press enter escape function home
+    websocket socket issue jira project ticket monitor dashboard widget key any press enter escape function
+    home
     """.split()  # noqa: SIM905 - a table of words
 )
 _BENIGN_ENDS = ("mon", "tur", "don", "whis", "s3", *(word for word in _BENIGN_KEY_WORDS if len(word) > 3))
@@ -100,19 +103,6 @@ _WEAK_NAMES = frozenset(
     ("devicecode", "codeverifier", "authorizationcode", "samlresponse", "assertion", "clientassertion", "sas")
 )
 _AFTER_NOISE = re2.compile(rb"(?i)[_\-.]((?:password|passwd|secret|token|credential|api[_\-]?key)s?)$")
-_PLACEHOLDER = re2.compile(
-    rb"(?i)^(?:|null|none|nil|undefined|true|false|yes|no|on|off|empty|unset|default|required|optional|missing"
-    rb"|invalid|incorrect|wrong|expired|denied|unknown|hidden|masked|redacted|removed|filtered|secret|password"
-    rb"|passwd|token|string|text|integer|number|boolean|object|array|str|int|bytes|todo|tbd|n/?a|example"
-    rb"|changeme|change[_-]?me|your[a-z0-9_ -]*|my[_-]?(?:secret|password|token|key)"
-    rb"|(?:insert|enter)[_ -].*"
-    rb"|[*x.?#_\-\xe2\x80\xa2\xb7\s]+|<.*>|\[.*\]|\{.*\}|\$[A-Za-z_]\w*|\$[({].*|%[a-z]|%\(.*|%[A-Z_]+%|\|"
-    rb"|(?:vault|secretref|ref|env|file|op|awssm|gcpsm|ssm|sm|kms|keyvault|arn|urn|enc):.*"
-    rb"|(?:process\.env|os\.environ|os\.getenv|env|secrets|var|local|config|settings|self|this|data|params)[.\[(].*"
-    rb"|(?:basic|bearer|digest|negotiate|oauth2?|api[_-]?key|apikey|jwt|saml|sha\d*|md5|hmac.{0,8})"
-    rb"|.*(?:\$\{|\{\{|<%|%\{).*|[a-z_.]+\(\);?)$",
-    options=_LATIN1,
-)
 _PLAIN_WORDS = re2.compile(rb"^[A-Za-z]?[a-z]+(?:[-_.:/,' ]+[A-Za-z]?[a-z]*)*[.!?:;,]?$", options=_LATIN1)
 _ALL_CAPS_WORDS = re2.compile(rb"^[A-Z]+(?:[-_. ][A-Z]+)*$", options=_LATIN1)
 _URL = re2.compile(rb"(?i)^[a-z][a-z0-9+.\-]{1,20}:\\?/\\?/", options=_LATIN1)
@@ -123,6 +113,19 @@ _FILE = re2.compile(rb"^/[\w.\-]+(?:/[\w.\-]+)+/?$|^arn:")
 _MNEMONIC = re2.compile(rb"^[a-z]{3,8}(?: [a-z]{3,8})+$")
 _PROSE_WORDS = frozenset(
     (b"the", b"and", b"for", b"are", b"was", b"from", b"your", b"please", b"been", b"has")
+)
+# Four words or more that somebody chose: a sentence has words between that say little, or such as are said of
+# passwords.
+_PASSPHRASE = re2.compile(rb"^[a-z]{3,9}(?: [a-z]{3,9}){3,7}$")
+_SENTENCE_WORDS = _PROSE_WORDS | frozenset(
+    b"""
+    with this that must should not can cannot will would may have had were does doesn before after all any
+    value values field fields password passwords passphrase secret required invalid enter missing contain
+    contains least most than more less character characters letter letters number numbers match matches too
+    blank empty wrong incorrect new old current change changed reset user users login account error failed
+    using used via set get when where which what into only valid between long short special digit digits but
+    one see use you our its then when while until
+    """.split()
 )
 _GROUPS = re2.compile(rb"^[A-Za-z0-9]{4}(?: [A-Za-z0-9]{4}){3,7}$")
 _WEAK_VALUE = re2.compile(rb"^[A-Za-z0-9+/=_\-.~:|]{16,512}$")
@@ -200,18 +203,15 @@ def _without_accents(name: str) -> str:
     return "".join(char for char in folded if not unicodedata.combining(char))
 
 
-def is_placeholder(value: bytes) -> bool:
-    """Whether `value` stands for a secret and is none: empty, `null`, `<redacted>`, `${VAR}`, a mask."""
-    return _PLACEHOLDER.search(value[:400].strip()) is not None
-
-
 def can_be_password(value: bytes) -> bool:
     """For a value under a password's name: anything that is not a placeholder or a sentence."""
     if len(value) > 4096 or is_placeholder(value):
         return False
     if value.startswith((b"/", b"arn:")) and _FILE.search(value) and not is_noisy_path(value):
         return False
-    return not (value.count(b" ") >= 2 and _PLAIN_WORDS.search(value) is not None) or is_phrase(value)
+    return not (value.count(b" ") >= 2 and _PLAIN_WORDS.search(value) is not None) or (
+        is_phrase(value) or _is_passphrase(value)
+    )
 
 
 def is_noisy_path(value: bytes) -> bool:
@@ -228,6 +228,10 @@ def is_phrase(value: bytes) -> bool:
     return _MNEMONIC.search(value) is not None and value.count(b" ") in {11, 14, 17, 20, 23}
 
 
+def _is_passphrase(value: bytes) -> bool:
+    return _PASSPHRASE.search(value) is not None and _SENTENCE_WORDS.isdisjoint(value.split())
+
+
 def is_phrase_under_name(value: bytes) -> bool:
     """For a value under a mnemonic's name: any such words but prose, whose commonest BIP 39 leaves out."""
     return _MNEMONIC.search(value) is not None and _PROSE_WORDS.isdisjoint(value.split())
@@ -242,7 +246,7 @@ def can_be_secret(value: bytes) -> bool:
         return True
     if not has_digit(text):
         if _PLAIN_WORDS.search(text) or (_ALL_CAPS_WORDS.search(text) and len(text) < 16):
-            return len(text) >= 20 and not set(text) & set(b" -_./:,'")
+            return is_wordless(text) or (len(text) >= 20 and not set(text) & set(b" -_./:,'"))
         if _IDENTIFIERS.search(text) and entropy(text) < 4.0:
             return any(is_jumbled(part) for part in text.split(b"."))
     if _is_code(text) or _DATE.match(text) or (_is_path(text) and not _mixed(text)):
@@ -280,7 +284,7 @@ def is_dense(value: bytes) -> bool:
     return (
         len(value) >= 8
         and b" " not in value
-        and _mixed(value)
+        and (_mixed(value) or is_wordless(value))
         and not (_DATE.match(value) or _is_url(value) or _is_path(value) or is_placeholder(value))
     )
 

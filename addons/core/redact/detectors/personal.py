@@ -32,7 +32,8 @@ from addons.core.redact.detectors.check_digits import (
 )
 from addons.core.redact.detectors.detector import Check, Detector
 from addons.core.redact.detectors.hyperscan_patterns import GATE_FRONT
-from addons.core.redact.detectors.names import count_digits, is_placeholder
+from addons.core.redact.detectors.names import count_digits
+from addons.core.redact.detectors.placeholders import is_placeholder
 from addons.core.redact.detectors.vendors import BOUNDARY, shaped
 
 _SPECIAL_USE = re2.compile(

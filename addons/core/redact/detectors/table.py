@@ -20,8 +20,19 @@ _JWT = "eyJ" + "hbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9" + ".eyJ" + "zdWIiOiJhIn0." + 
 _PEM = f"-----BEGIN RSA PRIVATE KEY-----\n{fill(64)}\n{fill(40)}\n-----END RSA PRIVATE KEY-----"
 
 
+# The head alone, as a sentence names it.
+_HEAD_IN_PROSE = re.compile(
+    rb"-----BEGIN [A-Z0-9 ]{1,60}+-----[\"'\\]{0,2}+,?[ \t]++[a-z]{2,20}+(?![A-Z0-9+/=])"
+)
+_OF_A_KEY = re.compile(rb"[A-Za-z0-9+/]{24}")
+_FOLLOWING = 200  # bytes
 _PORT_AND_PATH = re.compile(rb"[0-9]{2,5}/")
 _MIXED = (re.compile(rb"[a-z]"), re.compile(rb"[A-Z]"), re.compile(rb"[0-9]"))
+
+
+def _holds_key(value: bytes) -> bool:
+    head = _HEAD_IN_PROSE.match(value)
+    return head is None or _OF_A_KEY.search(value, head.end(), head.end() + _FOLLOWING) is not None
 
 
 def _userinfo(value: bytes) -> bool:
@@ -53,7 +64,13 @@ _SHARED: tuple[Detector, ...] = (
             _PEM.replace("RSA ", "OPENSSH "),
             _PEM.replace("RSA ", ""),
         ),
-        ("-----BEGIN PUBLIC KEY-----\nabc", "the PRIVATE KEY is missing", "-----BEGIN CERTIFICATE-----\nMII"),
+        (
+            "-----BEGIN PUBLIC KEY-----\nabc",
+            "the PRIVATE KEY is missing",
+            "-----BEGIN CERTIFICATE-----\nMII",
+            "no -----BEGIN PRIVATE KEY----- line in it\nnor an END",
+        ),
+        check=_holds_key,
         doubtful=False,
     ),
     shaped(

@@ -29,9 +29,9 @@ _UNESCAPED = (string.ascii_letters + string.digits + "-._~").encode()
 
 
 def find(data: bytes, found: Sequence[Finding], tree: Tree | None) -> Iterator[Finding]:
-    """Find copies of the secrets of `found` in `data`, as they are, JSON-escaped and percent-encoded. In JSON
-    (`tree`) only inside strings. Values short or plain enough to be ordinary words are not looked for. Raises
-    `TooComplex` for more than can be looked for.
+    """Find copies of the secrets of `found` in `data`, as they are, JSON-escaped once or twice, and
+    percent-encoded. In JSON (`tree`) only inside strings. Values short or plain enough to be ordinary words
+    are not looked for. Raises `TooComplex` for more than can be looked for.
     """
     forms = {
         form: finding
@@ -131,9 +131,14 @@ def _forms(value: bytes) -> set[bytes]:
         text = value.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         return forms
-    forms.add(json.dumps(text)[1:-1].encode())
-    forms.add(json.dumps(text, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass"))
+    once = _escaped(text)
+    for form in once.union(*map(_escaped, once)):  # JSON in a string of JSON
+        forms.add(form.encode("utf-8", "surrogatepass"))
     return forms
+
+
+def _escaped(text: str) -> set[str]:
+    return {json.dumps(text, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
 
 
 def _stands_alone(data: bytes, start: int, end: int, value: bytes) -> bool:

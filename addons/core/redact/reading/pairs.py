@@ -21,9 +21,9 @@ from addons.core.redact.detectors.names import (
     is_dense,
     is_noisy_path,
     is_phrase_under_name,
-    is_placeholder,
     looks_random,
 )
+from addons.core.redact.detectors.placeholders import is_placeholder
 from addons.core.redact.detectors.randomness import UUID, has_digit, is_beyond_doubt, is_jumbled, is_wordless
 from addons.core.redact.detectors.services import NAMES as SERVICES
 from addons.core.redact.masking.findings import Finding
@@ -120,9 +120,14 @@ _BLOCK_LINE = _compile(r"(?:-[ \t]+|(?:secure|value|default|plaintext):[ \t]+)?[
 _MAX_LINES = 64
 _TRIPLE = (b'"""', b"'''")
 _TEMPLATE = b"{{"
-_MASKED = re.compile(rb"\[[A-Za-z_ \-]{1,40}+\](?:[^A-Za-z0-9]|\Z)")
+_MASKED = re.compile(
+    rb"\[[A-Za-z_ \-]{1,40}+\](?:[^A-Za-z0-9]|\Z)"
+    rb"|(?:\{(?:[A-Za-z_][\w.]{0,40}+)?\}|\([a-z]{3,20}+(?: [a-z]{1,20}+){0,4}+\))(?:[\s\"'`,;.)\]&<|\\]|\Z)"
+)
 # What a program gets a value from, in its source.
-_REFERENCE = _compile(r"^(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*$|^[A-Za-z_][\w.]*\((?:[A-Za-z_][\w.]*\)?)?$")
+_REFERENCE = _compile(
+    r"^(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*$|^[A-Za-z_][\w.]*\((?:[?:@$*&]?(?:[A-Za-z_][\w.]*)?\)?)?$"
+)
 _PASSWORD_VALUE = re.compile(rb"[^ \t\n\f\r\"'`<>&;,\\]++")
 _SECRET_VALUE = re.compile(rb"[^ \t\n\f\r\"'`<>&;,\\)\]}|]++")
 _SCHEME = re.compile(
@@ -131,8 +136,11 @@ _SCHEME = re.compile(
 _ANY_SCHEME = _compile(r"[A-Za-z][A-Za-z0-9\-]{1,30}[ \t]+([^\s\"'`<>&;,\\)\]}|]{12,})")
 _PARTS = re.compile(rb"[:=,]")
 _PHRASE = _compile(r"[a-z]{3,8}(?: [a-z]{3,8}){11,24}")
+# As Google shows what it made for an app.
+_FOURS = re.compile(rb"[\"'`]?([a-z]{4}(?: [a-z]{4}){3})(?:[^A-Za-z0-9 ]|\Z)")
 _PHRASE_NAMES = (b"mnemonic", b"phrase", b"phrases", b"mnemonics")
 _DIRECTORIES = frozenset((b"pwd", b"oldpwd"))
+_MIN_NUMBER = 6
 _MAX_NAME = 120
 _MAX_VALUE = 4096
 _MAX_BACKSLASHES = 64
@@ -191,7 +199,11 @@ def looks_like_prose_secret(value: bytes) -> bool:
     """After `password is`: more than a number or a name with a colon or an `=` in it."""
     if b"(" in value:  # `password varchar(255)`
         return False
-    return b"=" not in value.rstrip(b"=") and not value.endswith(b":") and has_digit(value)
+    return (
+        b"=" not in value.rstrip(b"=")
+        and not value.endswith(b":")
+        and (has_digit(value) or is_wordless(value))
+    )
 
 
 def _assignments(text: bytes) -> Iterator[Finding]:
@@ -226,6 +238,10 @@ def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Itera
         if is_phrase_under_name(phrase.group()):
             yield Finding(position, phrase.end(), "pair-secret", "secret", phrase.group())
         return
+    if (fours := _FOURS.match(text, position)) is not None and is_wordless(fours.group(1).replace(b" ", b"")):
+        start, end = fours.span(1)
+        yield Finding(start, end, f"pair-{kind.value}", kind.value, fours.group(1))
+        return
     quote = _QUOTE.match(text, position)
     if quote is not None:
         mark = text[position : position + 3] if text.startswith(_TRIPLE, position) else quote.group()
@@ -246,14 +262,17 @@ def _assigned(text: bytes, name: bytes, position: int, operator: bytes) -> Itera
 def _plain(text: bytes, name: bytes, kind: NameClass, position: int, operator: bytes) -> Iterator[Finding]:
     """A value without quotes."""
     position = _past_scheme(text, name, position) if kind is not NameClass.PASSWORD else position
-    pattern = _PASSWORD_VALUE if kind is NameClass.PASSWORD else _SECRET_VALUE
     limit = _before_template(text, position, min(position + _MAX_VALUE, len(text)))
-    value = pattern.match(text, position, limit)
-    if value is not None and not _is_reference(value.group()):
-        end = position + len(value.group().rstrip(b".)]}"))
-        if kind is NameClass.PASSWORD and text[position:end].count(b"(") > text[position:end].count(b")"):
-            end = value.end()
-        yield from _judge(text, name, position, end, near=operator == b"=")
+    whole = _PASSWORD_VALUE.match(text, position, limit)
+    value = whole if kind is NameClass.PASSWORD else _SECRET_VALUE.match(text, position, limit)
+    if whole is None or value is None or _is_reference(value.group()):
+        return
+    end = position + len(value.group().rstrip(b".)]}"))
+    if kind is NameClass.PASSWORD and text[position:end].count(b"(") > text[position:end].count(b")"):
+        end = value.end()
+    if end < whole.end() and whole.group()[:1] != b"[" and is_placeholder(whole.group()):
+        return
+    yield from _judge(text, name, position, end, near=operator == b"=")
 
 
 def _past_scheme(text: bytes, name: bytes, position: int) -> int:
@@ -270,10 +289,10 @@ def _past_scheme(text: bytes, name: bytes, position: int) -> int:
 
 
 def _is_reference(value: bytes) -> bool:
-    """`config.db.password` and `get_token(`: words; what has digits in it may be the secret itself, and what
-    is random is it.
+    """`config.db.password`, `get_token(`, and what follows `Token:` in `Token::Ident(`: words; what has
+    digits in it may be the secret itself, and what is random is it.
     """
-    if has_digit(value) or _REFERENCE.search(value) is None:
+    if has_digit(value) or _REFERENCE.search(value.lstrip(b":")) is None:
         return False
     return not any(is_jumbled(part) for part in value.split(b"."))
 
@@ -288,6 +307,8 @@ def _past_prefix(text: bytes, position: int, operator: bytes) -> int:
     if (wrapped := _WRAPPED.match(text, position)) is not None:
         return int(wrapped.end()) - 1
     properties = _PROPERTIES.match(text, position) if operator == b":" else None
+    if properties is not None and is_placeholder(properties.group()):
+        return position
     return position if properties is None else int(properties.end())
 
 
@@ -363,11 +384,13 @@ def _judge(text: bytes, name: bytes, start: int, end: int, *, near: bool) -> Ite
     if stripped[:1] == b"/" and name.lower().lstrip(b"-") in _DIRECTORIES and not _is_no_directory(stripped):
         return
     if kind is NameClass.PASSWORD:
-        fits = can_be_password(stripped) and (near or is_dense(stripped) or _stands_out(stripped))
+        is_number = stripped.isdigit() and len(stripped) >= _MIN_NUMBER and not name.endswith((b"s", b"S"))
+        fits = can_be_password(stripped) and (
+            near or is_number or is_dense(stripped) or _stands_out(stripped)
+        )
     elif kind is NameClass.SECRET:
         fits = is_card_code(name.decode("latin-1"), stripped) or (
-            can_be_secret(stripped)
-            and (near or is_dense(stripped) or stripped.isdigit() or is_wordless(stripped))
+            can_be_secret(stripped) and (near or is_dense(stripped) or stripped.isdigit())
         )
     else:
         fits = can_be_opaque(kind, stripped)
