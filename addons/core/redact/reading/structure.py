@@ -145,7 +145,8 @@ def _hit(leaves: Sequence[Leaf], ends: Sequence[int]) -> Iterator[Leaf]:
 def _in_leaf(scanner: Scanner, data: bytes, leaf: Leaf, work: Work, depth: int) -> Iterator[Finding]:
     raw = data[leaf.start : leaf.end]
     if not leaf.quoted:
-        if not scanner.pii or _ID_NAME.search(leaf.name):
+        is_number = leaf.name.lower().endswith(b"number") and _is_of_card(leaf)
+        if not scanner.pii or (_ID_NAME.search(leaf.name) and not is_number):
             return
         for finding in scanner.detect(raw):
             yield Finding(leaf.start, leaf.end, finding.detector, finding.kind, raw, bare=True)
