@@ -8,6 +8,7 @@ import pytest
 
 from addons.core.redact.masking.mask import Masker
 from addons.core.redact.scrubber import Scrubber
+from tests.core.redact.planted import KEY, PASSWORD
 
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 
@@ -50,3 +51,47 @@ def test_personal_data_that_a_name_makes_sure_goes(body: Json, value: str) -> No
 )
 def test_a_number_that_nothing_makes_personal_stays(body: Json) -> None:
     assert scrubbed(body, OF_PEOPLE) == json.dumps(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{"OptionName": "PORT", "Value": "8080"}, {"OptionName": "AUTH_TOKEN", "Value": KEY}],
+        {"envVar": "DB_PASSWORD", "value": PASSWORD},
+        {"type": "password", "value": PASSWORD},
+        {"input": {"label": "Password", "value": PASSWORD}},
+        {"name": "password", "type": "string", "value": {"string": PASSWORD}},
+        {"key": "password", "value": {"type": "plain", "value": PASSWORD}},
+        {"field": "password", "old_value": "", "new_value": PASSWORD},
+        [{"op": "replace", "path": "/config/db_password", "value": PASSWORD}],
+        {"value": PASSWORD, "path": "/spec/password", "op": "add"},
+        {"address": "server.request.body", "key_path": ["user", "password"], "value": PASSWORD},
+        {"detail": [{"loc": ["body", "password"], "msg": "too short", "input": PASSWORD}]},
+        {"columns": ["id", "name", "password"], "rows": [[1, "till", PASSWORD], [2, "ines", None]]},
+        {"schema": [{"name": "id"}, {"name": "api_key"}], "data": [[7, KEY]]},
+        {"output": ["Username:", "till", "Password:", PASSWORD]},
+        {"message": json.dumps({"patch": [{"path": "/password", "value": PASSWORD}]})},
+    ],
+)
+def test_a_secret_goes_by_the_name_beside_it(body: Json) -> None:
+    out = scrubbed(body)
+    assert PASSWORD not in out
+    assert KEY not in out
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "password", "value": "required"},
+        {"type": "token", "value": "identifier"},
+        {"path": "/oauth/token", "status": "200"},
+        {"op": "test", "path": "/password/min_length", "value": "AtLeast12Letters"},
+        {"key_path": ["user", "name"], "value": KEY},
+        {"loc": ["body", "password"], "msg": "too short", "ctx": {"min_length": 8}},
+        {"columns": ["id", "token_count", "city"], "rows": [[1, "12 x9", KEY]]},
+        {"columns": ["password", "city"], "rows": [["", KEY]]},
+        {"output": ["Password:", "required", "Port:", "54321a"]},
+    ],
+)
+def test_what_no_name_beside_it_announces_stays(body: Json) -> None:
+    assert scrubbed(body) == json.dumps(body)
