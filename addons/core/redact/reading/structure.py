@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import re2
 
 from addons.core.redact.decoding import layers
-from addons.core.redact.detectors.names import CONTAINERS, NameClass
+from addons.core.redact.detectors.names import CONTAINERS, NameClass, looks_random
 from addons.core.redact.formats.jsonish import Frame, Leaf, Tree
 from addons.core.redact.masking.findings import Finding, Work
 from addons.core.redact.reading import lists, neighbours
@@ -39,6 +39,10 @@ _DESCRIBES = re2.compile(
 )
 _OF_PARENT = frozenset((b"value", b"key", b"hash", b"plaintext", b"secret_value", b"raw"))
 _SECRET_DATA = frozenset(("data", "stringData"))
+_NEAR, _FAR = 2, 4  # levels below a store of secrets
+_SCHEMA = re2.compile(
+    rb"(?i)^(?:properties|schemas?|definitions|examples?|metadata|labels|annotations|parameters|usage)$"
+)
 _BETWEEN = 16  # bytes at most from the end of a key to its value
 _COST_OF_KEY = 500  # in bytes read
 
@@ -137,7 +141,7 @@ def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
     found: dict[int, Finding] = {}
     if not scanner.by_name:
         return found
-    contained: dict[int, bool] = {}
+    levels: dict[int, int] = {}
     for leaf in tree.leaves:
         if leaf.is_key:
             continue
@@ -145,10 +149,12 @@ def _by_key(scanner: Scanner, data: bytes, tree: Tree) -> dict[int, Finding]:
         if kind is NameClass.NONE and leaf.name.lower() in _OF_PARENT:
             kind = _kind_of_parent(leaf)
         if kind is NameClass.NONE:
-            around = contained.get(id(leaf.frame))
-            if around is None:
-                around = contained[id(leaf.frame)] = _in_container(data, leaf.frame)
-            if not around or _DESCRIBES.search(leaf.name):
+            level = levels.get(id(leaf.frame))
+            if level is None:
+                level = levels[id(leaf.frame)] = _level_in_container(data, leaf.frame)
+            if not level or _DESCRIBES.search(leaf.name):
+                continue
+            if level > _NEAR and not looks_random(text_of(data, leaf)):
                 continue
         value = text_of(data, leaf)
         if (fits if leaf.quoted else number_fits)(kind, value, leaf):
@@ -163,12 +169,20 @@ def _kind_of_parent(leaf: Leaf) -> NameClass:
     return kind if kind in {NameClass.PASSWORD, NameClass.SECRET} else NameClass.NONE
 
 
-def _in_container(data: bytes, frame: Frame) -> bool:
-    """Whether an object named like a store of secrets is around. Two levels are looked at: deeper ones are
-    schemas more often than secrets.
+def _level_in_container(data: bytes, frame: Frame) -> int:
+    """How far in an object named like a store of secrets `frame` stands: 1 is the store itself, 0 in none.
+    Past two levels there are schemas more often than secrets, and nothing is taken there but what is random.
     """
-    parent = frame.parent if frame.name else None
-    return _is_container(data, frame) or (parent is not None and _is_container(data, parent))
+    at: Frame | None = frame
+    described = False
+    for level in range(1, _FAR + 1):
+        if at is None or (described and level > _NEAR):
+            return 0
+        if _is_container(data, at):
+            return level
+        described = described or _SCHEMA.search(at.name) is not None
+        at = at.parent if at.name else None
+    return 0
 
 
 def _is_container(data: bytes, frame: Frame) -> bool:
@@ -183,9 +197,15 @@ def _says_secrets(key: bytes) -> bool:
 
 
 def _is_secret(data: bytes, frame: Frame | None) -> bool:
-    """Whether it is a Kubernetes object of the kind."""
-    leaves = frame.leaves if frame is not None else ()
-    return any(leaf.name == b"kind" and data[leaf.start : leaf.end] == b"Secret" for leaf in leaves)
+    """Whether it is a Kubernetes object of the kind, or in a list of such."""
+    if frame is None:
+        return False
+    above = frame.parent.parent if frame.parent is not None and frame.parent.array else None
+    return _has_kind(data, frame, b"Secret") or (above is not None and _has_kind(data, above, b"SecretList"))
+
+
+def _has_kind(data: bytes, frame: Frame, kind: bytes) -> bool:
+    return any(leaf.name == b"kind" and data[leaf.start : leaf.end] == kind for leaf in frame.leaves)
 
 
 def _whole(scanner: Scanner, data: bytes, leaf: Leaf, value: bytes, kind: NameClass) -> Finding:

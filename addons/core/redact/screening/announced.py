@@ -87,7 +87,7 @@ OTHERS = (
     + r"'?(?:[\s,]|\\[nr])",  # YAML
     r"\"last_?4\"|\"delta\"|kty\\*\"",
     r"\"(?:is_secret|isSecret|secure|sensitive)\"\s{0,2}:\s{0,2}true",
-    r"kind:\s{0,4}[\"']?Secret\b",
+    r"kind\\*[\"']?:\s{0,4}\\*[\"']?Secret(?:List)?\b",
     r"\)\s{0,3}(?i:values)\s{0,3}\(",  # SQL
     r"(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY) [^\s\[\]<>(){}=:]{8}",
     LABEL + r"\\*[\"'*`]{0,2}(?:[ \t]|\\[nrt]|[\r\n]){1,4}\\*[\"'`]?[A-Za-z0-9._~+/=\-]{20}",

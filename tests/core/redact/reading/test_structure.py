@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from addons.core.redact.detectors.vendors import fill
 from addons.core.redact.masking.mask import Masker
 from addons.core.redact.scrubber import Scrubber
 from tests.core.redact.planted import KEY, PASSWORD
@@ -13,6 +14,7 @@ from tests.core.redact.planted import KEY, PASSWORD
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 
 SCRUBBER = Scrubber(Masker(b"k" * 16))
+RANDOM = fill(24)
 OF_PEOPLE = Scrubber(Masker(b"k" * 16), pii=True)
 
 
@@ -77,6 +79,33 @@ def test_a_secret_goes_by_the_name_beside_it(body: Json) -> None:
     out = scrubbed(body)
     assert PASSWORD not in out
     assert KEY not in out
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"credentials": {"db": {"primary": {"x": RANDOM}}}},
+        {"password": {"a": {"b": {"c": RANDOM}}}},
+        {"tokens": {"ci": {"runners": [{"value": RANDOM}]}}},
+        {"kind": "SecretList", "items": [{"data": {"cred": RANDOM}}]},
+    ],
+)
+def test_a_secret_goes_levels_below_what_says_so(body: Json) -> None:
+    assert RANDOM not in scrubbed(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"credentials": {"db": {"primary": {"zone": "eu-west-1a", "pool": "checkout-pool-7f"}}}},
+        {"tokens": {"schema": {"input": {"default": RANDOM}}}},
+        {"tokens": {"a": {"b": {"c": {"d": {"e": RANDOM}}}}}},
+        {"usage": {"tokens": {"input": {"cached": {"count": 182734}}}}},
+        {"kind": "ConfigMapList", "items": [{"data": {"cred": RANDOM}}]},
+    ],
+)
+def test_schemas_counters_and_far_levels_stay(body: Json) -> None:
+    assert scrubbed(body) == json.dumps(body)
 
 
 @pytest.mark.parametrize(
