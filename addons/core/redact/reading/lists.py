@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
+
+import re2
 
 from addons.core.redact.detectors.detector import COMMAND
 from addons.core.redact.detectors.names import NameClass, classify
@@ -20,6 +23,11 @@ MAX_JOIN = 64 * 1024
 """Bytes of text that are put together at most."""
 _SUBCOMMANDS = frozenset((b"login", b"configure", b"config", b"set", b"change_password", b"add_user"))
 """Of commands that take a password without a flag: `["vault", "login", "…"]`."""
+_OPENING = re2.compile(rb"\[\s{0,8}[\"'][^\"'\r\n]{1,200}[\"']\s{0,8},")
+_ITEM = re.compile(
+    rb"[ \t\r\n]*+(?:\"((?:[^\"\\]|\\.)*+)\"|'((?:[^'\\]|\\.)*+)')[ \t\r\n]*+([,\]])", re.DOTALL
+)
+_MAX_ITEMS = 64
 _MAX_LABEL = 80
 _PAIR = 2
 
@@ -36,6 +44,26 @@ def find(scanner: Scanner, data: bytes, frames: Sequence[Frame]) -> Iterator[Fin
             yield from _labelled(leaves, texts, named=named)
         yield from of_command(scanner, leaves, texts)
         yield from joined(scanner, leaves, texts)
+
+
+def find_in_text(scanner: Scanner, text: bytes) -> Iterator[Finding]:
+    """Find them in the lists of strings that stand in running text, as in JSON or as Python shows them:
+    `CMD ["redis-cli", "-a", "…"]`.
+    """
+    position = 0
+    while (opening := _OPENING.search(text, position)) is not None:
+        position = opening.start() + 1
+        leaves: list[Leaf] = []
+        list_ = Frame(array=True, name=b"", parent=None)
+        while len(leaves) < _MAX_ITEMS and (item := _ITEM.match(text, position)) is not None:
+            position = item.end()
+            start, end = item.span(1 if item[1] is not None else 2)
+            leaves.append(Leaf(start, end, b"", list_, element=True))
+            if item[3] == b"]":
+                break
+        texts = [text_of(text, leaf) for leaf in leaves]
+        yield from _labelled(leaves, texts, named=False)
+        yield from of_command(scanner, leaves, texts)
 
 
 def _labelled(leaves: Sequence[Leaf], texts: Sequence[bytes], *, named: bool) -> Iterator[Finding]:

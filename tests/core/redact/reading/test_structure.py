@@ -124,3 +124,42 @@ def test_schemas_counters_and_far_levels_stay(body: Json) -> None:
 )
 def test_what_no_name_beside_it_announces_stays(body: Json) -> None:
     assert scrubbed(body) == json.dumps(body)
+
+
+ARGUMENTS = [
+    ["az", "login", "--service-principal", "-u", "till", "-p", PASSWORD],
+    ["vault", "login", PASSWORD],
+    ["7z", "x", f"-p{PASSWORD}", "b.7z"],
+    ["htpasswd", "-b", "users", "till", PASSWORD],
+    ["rabbitmqctl", "change_password", "till", PASSWORD],
+    ["aws", "configure", "set", "aws_secret_access_key", PASSWORD],
+    ["npm", "config", "set", "//npm.example.net/:_authToken", PASSWORD],
+    ["mongo", "-u", "till", "-p", PASSWORD],
+    ["curl", "-u", f"till:{PASSWORD}", "https://x.example.net"],
+]
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS, ids=lambda each: each[0])
+def test_a_password_among_arguments_goes_in_any_spelling(arguments: list[str]) -> None:
+    in_json = json.dumps(arguments)
+    spellings: list[Json] = [
+        *({"argv": [*arguments]}, {"message": f"CMD {in_json}"}, {"message": f"run({arguments!r})"}),
+        {"message": json.dumps({"note": f"exec {in_json}"})},
+    ]
+    for body in spellings:
+        out = scrubbed(body)
+        assert PASSWORD not in out, body
+        assert arguments[0] in out
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"argv": ["docker", "run", "-p", "8080:80", "img-7f3a"]},
+        {"message": "CMD ['npm', 'config', 'set', 'registry', 'https://npm.example.net']"},
+        {"message": "tags ['a', 'b-17'], zones [\"eu-1a\", \"eu-1b\"]"},
+        {"argv": ["vault", "login", "-method=oidc"]},
+    ],
+)
+def test_arguments_that_are_no_passwords_stay(body: Json) -> None:
+    assert scrubbed(body) == json.dumps(body)
