@@ -27,6 +27,7 @@ _OPENING = re2.compile(rb"\[\s{0,8}[\"'][^\"'\r\n]{1,200}[\"']\s{0,8},")
 _ITEM = re.compile(
     rb"[ \t\r\n]*+(?:\"((?:[^\"\\]|\\.)*+)\"|'((?:[^'\\]|\\.)*+)')[ \t\r\n]*+([,\]])", re.DOTALL
 )
+_PARTS = frozenset((b"text", b"content", b"delta", b"chunk"))
 _MAX_ITEMS = 64
 _MAX_LABEL = 80
 _PAIR = 2
@@ -44,6 +45,19 @@ def find(scanner: Scanner, data: bytes, frames: Sequence[Frame]) -> Iterator[Fin
             yield from _labelled(leaves, texts, named=named)
         yield from of_command(scanner, leaves, texts)
         yield from joined(scanner, leaves, texts)
+    for parts in _parts(frames):
+        yield from joined(scanner, parts, [text_of(data, leaf) for leaf in parts])
+
+
+def _parts(frames: Sequence[Frame]) -> Iterator[Sequence[Leaf]]:
+    """Texts of objects in a row: `[{"type": "text", "text": "…"}, …]`."""
+    parts: dict[tuple[int, bytes], list[Leaf]] = {}
+    for frame in frames:
+        if not frame.array and frame.parent is not None and frame.parent.array:
+            for leaf in frame.leaves:
+                if leaf.quoted and leaf.name in _PARTS:
+                    parts.setdefault((id(frame.parent), leaf.name), []).append(leaf)
+    yield from (leaves for leaves in parts.values() if len(leaves) >= _PAIR)
 
 
 def find_in_text(scanner: Scanner, text: bytes) -> Iterator[Finding]:

@@ -161,3 +161,50 @@ def test_a_password_among_arguments_goes_in_any_spelling(arguments: list[Json]) 
 )
 def test_arguments_that_are_no_passwords_stay(body: Json) -> None:
     assert scrubbed(body) == json.dumps(body)
+
+
+SPLIT = "glpat-" + RANDOM[:20]
+BYTES = SPLIT.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            f"token = {quote}{SPLIT[:12]}{quote}{sign}{quote}{SPLIT[12:]}{quote};"
+            for quote in "\"'`"
+            for sign in (" + ", " ++ ", ".", " . ", " & ", " || ", " +\n    ")
+        ),
+        *(f"bytes {BYTES.hex(sign)} sent" for sign in ":- "),
+        "char k[] = {" + ", ".join(f"0x{code:02x}" for code in BYTES) + "};",
+    ],
+)
+def test_a_secret_in_pieces_goes_with_all_of_them(text: str) -> None:
+    out = scrubbed({"message": text})
+    assert SPLIT[:12] not in out
+    assert SPLIT[12:] not in out
+    assert BYTES.hex()[-8:] not in out.replace(":", "").replace("-", "").replace(" ", "")
+
+
+def test_a_secret_cut_into_parts_of_a_message_goes() -> None:
+    parts: Json = [
+        {"type": "text", "text": f"use {SPLIT[:12]}"},
+        {"type": "text", "text": f"{SPLIT[12:]} now"},
+    ]
+    out = scrubbed({"parts": parts})
+    assert SPLIT[:12] not in out
+    assert SPLIT[12:] not in out
+    assert " now" in out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'throw "no user " + "was given"; token_count = 3',
+        "fingerprint 5e:41:3b:62:7f:20:19:aa:43:5d:61:70:22:31:4e",
+        "levels 45 47 48 51 52 53 54 55 56 57 58 59 60 61",
+        "{0x41, 0x42, 0x43}",
+    ],
+)
+def test_what_only_looks_cut_stays(text: str) -> None:
+    assert scrubbed({"message": text}) == json.dumps({"message": text})
