@@ -36,6 +36,12 @@ RUNS_OF_CLASSES = (_BASE64_ASCII, _HEX_ASCII)
 RUNS_WITH_PIECES = (_BASE64_UTF16, _BASE64_PACKED, _HEX_GZIP)
 """Those that have."""
 
+_HEX_GROUPS = r"(?:[2-7][0-9a-fA-F][:\- ]){11}[2-7][0-9a-fA-F]"
+GROUPS_OF_CLASSES = (_HEX_GROUPS,)
+"""Hexadecimal with a sign after each byte, as `RUNS_OF_CLASSES`."""
+GROUPS_WITH_PIECES = (r"(?:0x[2-7][0-9a-fA-F], ?){11}0x",)
+"""Bytes as a program's source has them."""
+
 _PERCENT = re2.compile(rb"(?:%[0-9A-Fa-f]{2})+", options=_LATIN1)
 _BACKSLASH = re2.compile(
     rb"(?:\\u00[0-7][0-9A-Fa-f])+|\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}"
@@ -49,6 +55,15 @@ _BASE64_LEFT = re2.compile(rb"[A-Za-z0-9+/_\-]*\z", options=_LATIN1)
 _BASE64_RUN = re2.compile(rb"(?:[A-Za-z0-9+/_\-]|\\/)+={0,2}", options=_LATIN1)
 _HEX_RUN = re2.compile(rb"(?:[0-9A-Fa-f]{2})+", options=_LATIN1)
 _SIMPLE = bytes.maketrans(b"bfnrt", b"\b\f\n\r\t")
+_GROUPS = re2.compile(
+    rb"\b(?:(?:[2-7][0-9a-fA-F][:\- ]){11,}|(?:0x[2-7][0-9a-fA-F], ?){11,}0x)[2-7][0-9a-fA-F]\b",
+    options=_LATIN1,
+)
+# `"glpat-" + "…"`: strings that a program puts together, with the signs of most languages.
+_PLUS = rb"\s{0,40}(?:\+\+?|\.\.?|&|\|\|)\s{0,40}"
+_CONCATENATION = re2.compile(
+    b"|".join(quote + _PLUS + quote for quote in (b'"', b"'", b"`")), options=_LATIN1
+)
 _STYLE = re2.compile(rb"\x1b\[[0-9;?]{0,20}[A-Za-z]", options=_LATIN1)
 _WRAPPED = 60  # characters of base64 in a line, if it goes on in the next: 64 in PEM, 76 in MIME
 _LINE_BREAK = re2.compile(rb"\r?\n[ \t]{0,8}", options=_LATIN1)
@@ -142,6 +157,18 @@ def unstyle(text: bytes) -> Layer | None:
     return _layer(_STYLE.finditer(text), text, lambda _: b"", lambda _: 0)
 
 
+def ungroup(text: bytes) -> Layer | None:
+    """Without the signs between bytes in hexadecimal, and those decoded."""
+    if b":" not in text and b"-" not in text and b" " not in text:
+        return None
+    return _layer(_GROUPS.finditer(text), text, _grouped_bytes, lambda _: 0)
+
+
+def unconcatenate(text: bytes) -> Layer | None:
+    """Without the quotes and the sign between two strings that a program puts together."""
+    return _layer(_CONCATENATION.finditer(text), text, lambda _: b"", lambda _: 0)
+
+
 def _layer(
     matches: Iterator[re2._Match],
     source: bytes,
@@ -173,6 +200,10 @@ def _layer(
 
 def _percent_bytes(token: bytes) -> bytes:
     return binascii.unhexlify(token.replace(b"%", b""))
+
+
+def _grouped_bytes(token: bytes) -> bytes:
+    return binascii.unhexlify(token.replace(b"0x", b"").translate(None, b":-, "))
 
 
 def _backslash_bytes(token: bytes) -> bytes:

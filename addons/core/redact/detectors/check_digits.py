@@ -94,7 +94,7 @@ def mod97_key(value: bytes) -> bool:
     """France (INSEE): the last two digits are 97 less the remainder of the rest; Corsica's 2A and 2B count as
     19 and 18.
     """
-    text = value.replace(b" ", b"").replace(b"2A", b"19").replace(b"2B", b"18")
+    text = value.translate(None, b" .-").replace(b"2A", b"19").replace(b"2B", b"18")
     return len(text) == 15 and 97 - int(text[:13]) % 97 == int(text[13:])
 
 

@@ -12,6 +12,9 @@ _ARGUMENT = r"""(?:"[^"\r\n]{0,200}"|'[^'\r\n]{0,200}'|[A-Za-z0-9_.$>:\-\[\]]{1,
 _QUOTED = r"""["']([^"'\\\r\n]{4,200})["']"""
 # A line of a shell that goes on in the next.
 _ON = r"(?:[^\n|;]|\\\r?\n)"
+# Arguments in a line, or each in quotes in a list, which may stand in a string itself.
+_BETWEEN = r"[\s\"',\\]{1,16}"
+_FEW = r"[^\n|;]{0,160}?"
 _NEXT = r"(?:[^\n]|\\\r?\n)"
 
 
@@ -31,11 +34,12 @@ _SHELL: tuple[Detector, ...] = (
         rf"|\bredis-cli\b[^\n|;]{{0,80}}? -a +|\b(?:curl|wget|http)\b{_ON}{{0,200}}?\s(?:-u|--user|-U|--proxy-user)[ =]?"
         r"['\"]?[^\s:'\"]{1,64}:|\b(?:docker|helm|podman|az|ldapsearch)\b[^\n|;]{0,120}? (?:-p|-w) +)"
         r"['\"]?([^\s'\"\\]{4,128})",
-        r"(?:mysql|mariadb|sshpass|redis-cli|docker|helm|podman|ldapsearch|\baz |sqlcmd|\bbcp |mosquitto_"
-        r"|(?i:psexec)|snowsql|mongo|smbclient)[^\n]{0,200}?[ \"]-[pauUwP-]"
-        rf"|(?:curl|wget){_NEXT}{{0,200}}?(?:[\s\"]|\\n)-[uU-]"
-        r"|sqlplus |requirepass |masterauth "
-        r"|aws configure set |vault login |git config |--with-token |setx |(?:password|secret) [057] ",
+        rf"(?:mysql|mariadb|sshpass|redis-cli|docker|helm|podman|ldapsearch|\baz{_BETWEEN}|sqlcmd|\bbcp{_BETWEEN}"
+        r"|mosquitto_|(?i:psexec)|snowsql|mongo|smbclient)[^\n]{0,200}?[ \"']-[pauUwP-]"
+        rf"|(?:curl|wget){_NEXT}{{0,200}}?(?:[\s\"']|\\n)-[uU-]"
+        rf"|sqlplus{_BETWEEN}|requirepass |masterauth "
+        rf"|aws{_BETWEEN}configure{_BETWEEN}set{_BETWEEN}|vault{_BETWEEN}login{_BETWEEN}|git{_BETWEEN}config{_BETWEEN}"
+        rf"|--with-token |setx{_BETWEEN}|(?:password|secret) [057] ",
         (b" ",),
         (
             "sqlcmd -S db -U sa -P Ny8fVq3x -Q 1",
@@ -58,6 +62,48 @@ _SHELL: tuple[Detector, ...] = (
             "vault login -method=oidc",
             "git config --global user.name till",
             "curl -s https://x\nps -u till:x",
+        ),
+        group=1,
+        check=_is_argument,
+        structural=True,
+    ),
+    shaped(
+        COMMAND,
+        rf"(?:\b(?:htpasswd|mosquitto_passwd)\s+(?:-\S+\s+){{0,3}}-[A-Za-mo-z]*b[A-Za-mo-z]*\s+(?:-\S+\s+){{0,3}}[^\s\-]\S*\s+\S+\s+"
+        r"|\bhtpasswd\s+-(?:n[A-Za-z]*b|b[A-Za-z]*n)[A-Za-z]*\s+(?:-\S+\s+){0,3}[^\s\-]\S*\s+"
+        rf"|\b(?:7z[arz]?|rar|unrar)\s{_FEW}\s-h?p|\b(?:zip|unzip|ipmitool)\s{_FEW}\s-P\s+"
+        r"|\brabbitmqctl\s+(?:add_user|change_password|authenticate_user)\s+\S+\s+"
+        r"|\bnpm\s+(?:config\s+)?set\s+\S{0,100}(?:_authToken|_password|_auth)[\s=]+"
+        rf"|\b(?:plink|pscp|psftp)(?:\.exe)?\s{_FEW}\s-pw\s+|\blftp\s{_FEW}-u\s+[^\s,]{{1,64}},"
+        rf"|\bxfreerdp\s{_FEW}\s/p:|\bmc\s+alias\s+set\s+\S+\s+\S+\s+\S+\s+|\btwine\s+upload\s{_FEW}\s-p\s+)"
+        r"['\"]?([^\s'\"\\]{4,128})",
+        rf"(?:htpasswd|mosquitto_passwd){_BETWEEN}-|\b(?:7z[arz]?|rar|unrar){_BETWEEN}[^\n]{{0,160}}?[ \"']-h?p"
+        rf"|(?:zip|ipmitool){_BETWEEN}[^\n]{{0,160}}?[ \"']-P|rabbitmqctl{_BETWEEN}(?:add_user|change_pass|authenticate)"
+        rf"|npm{_BETWEEN}(?:config{_BETWEEN})?set{_BETWEEN}|(?:plink|pscp|psftp)[^\n]{{0,160}}?[ \"']-pw{_BETWEEN}"
+        rf"|lftp{_BETWEEN}[^\n]{{0,160}}?-u{_BETWEEN}|xfreerdp{_BETWEEN}[^\n]{{0,160}}?/p:"
+        rf"|\bmc{_BETWEEN}alias{_BETWEEN}set|twine{_BETWEEN}upload",
+        (b" ",),
+        (
+            "htpasswd -b -c /etc/users till Ny8fVq3x",
+            "htpasswd -nbB till Ny8fVq3x",
+            "7z a -pNy8fVq3x b.7z /srv",
+            "unzip -o -P Ny8fVq3x b.zip",
+            "rabbitmqctl change_password till Ny8fVq3x",
+            "npm config set //npm.example.net/:_authToken Ny8fVq3x",
+            "plink -ssh till@h -pw Ny8fVq3x",
+            "lftp -u till,Ny8fVq3x sftp://h",
+            "xfreerdp /v:h /u:till /p:Ny8fVq3x",
+            "mc alias set stock https://h.example.net till Ny8fVq3x",
+            "twine upload -u till -p Ny8fVq3x dist/x",
+        ),
+        (
+            "htpasswd -B /etc/users till",
+            "7z x b.7z -y",
+            "unzip -o b.zip -d /srv",
+            "rabbitmqctl list_users",
+            "npm config set registry https://npm.example.net",
+            "lftp -u till sftp://h",
+            "mc alias set stock https://h.example.net",
         ),
         group=1,
         check=_is_argument,

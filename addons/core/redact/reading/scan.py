@@ -10,13 +10,17 @@ from addons.core.redact.detectors.detector import Detector, amid_noise, compiled
 from addons.core.redact.detectors.table import DETECTORS
 from addons.core.redact.formats import jsonish
 from addons.core.redact.masking.findings import Finding, Work, settle
-from addons.core.redact.reading import key_blocks, pairs, statements, structure
+from addons.core.redact.reading import key_blocks, lists, pairs, statements, structure
 from addons.core.redact.screening.doubts import Doubts
 from addons.core.redact.screening.gate import RUN, Gate, Hits
 
 MAX_LAYERS = 4
 """How many encodings inside one another are undone: three, and the JSON string that all of it stands in."""
 
+_UNDONE = (
+    *(layers.unpercent, layers.unbackslash, layers.unentity, layers.unstyle),
+    *(layers.ungroup, layers.unconcatenate),
+)
 _NO_FORM = frozenset((-1, RUN))
 _COST_OF_FINDING = 500  # in bytes read: a log may have a secret in each of its lines
 
@@ -62,6 +66,7 @@ class Scanner:
         found = list(self.detect(text, hits))
         if self.by_name:
             found += (*pairs.find_pairs(text), *key_blocks.find(text), *statements.find(text))
+            found += lists.find_in_text(self, text) if b"[" in text else ()
         work.spend(_COST_OF_FINDING * len(found))
         if depth:
             found += self._layers(text, hits, work, depth - 1)
@@ -109,7 +114,7 @@ class Scanner:
                 yield finding.moved(finding.start - start, finding.end - start)
 
     def _layers(self, text: bytes, hits: Hits, work: Work, depth: int) -> Iterator[Finding]:
-        for undo in (layers.unpercent, layers.unbackslash, layers.unentity, layers.unstyle):
+        for undo in _UNDONE:
             layer = undo(text)
             for finding in self.through(layer, work, depth) if layer is not None else ():
                 is_string = undo is layers.unbackslash

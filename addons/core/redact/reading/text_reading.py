@@ -11,7 +11,8 @@ from addons.core.redact.decoding.layers import Layer
 from addons.core.redact.formats import jsonish
 from addons.core.redact.formats.jsonish import Leaf, Tree
 from addons.core.redact.masking.findings import Finding, Work, settle
-from addons.core.redact.reading import columns, structure
+from addons.core.redact.reading import columns, lists, structure
+from addons.core.redact.reading.leaf_values import text_of
 from addons.core.redact.reading.scan import MAX_LAYERS, Scanner
 from addons.core.redact.screening.gate import Hits
 from addons.core.redact.screening.islands import islands
@@ -127,7 +128,7 @@ def _lines(scanner: Scanner, data: bytes, hits: Hits, work: Work, *, deltas: boo
         found += _event(scanner, layer, work)
     for name in DELTAS if deltas else ():
         leaves = [leaf for leaf in whole.leaves if leaf.name == name and leaf.quoted and not leaf.is_key]
-        found += _deltas(scanner, leaves, [structure.text_of(data, leaf) for leaf in leaves], work)
+        found += _deltas(scanner, leaves, [text_of(data, leaf) for leaf in leaves], work)
     return found
 
 
@@ -137,11 +138,11 @@ def _deltas(scanner: Scanner, leaves: Sequence[Leaf], texts: Sequence[bytes], wo
     start = 0
     while start < len(texts) - 1:
         end, size, middle = start, 0, start
-        while end < len(texts) and (size := size + len(texts[end])) <= structure.MAX_JOIN:
-            middle = end if size <= structure.MAX_JOIN // 2 else middle
+        while end < len(texts) and (size := size + len(texts[end])) <= lists.MAX_JOIN:
+            middle = end if size <= lists.MAX_JOIN // 2 else middle
             end += 1
         short = all(len(text) <= _SHORT_DELTA for text in texts[start:end])
-        found += structure.joined(scanner, leaves[start:end], texts[start:end], work if short else None)
+        found += lists.joined(scanner, leaves[start:end], texts[start:end], work if short else None)
         start = max(middle, start + 1) if end < len(texts) else end
     return found
 

@@ -87,7 +87,7 @@ OTHERS = (
     + r"'?(?:[\s,]|\\[nr])",  # YAML
     r"\"last_?4\"|\"delta\"|kty\\*\"",
     r"\"(?:is_secret|isSecret|secure|sensitive)\"\s{0,2}:\s{0,2}true",
-    r"kind:\s{0,4}[\"']?Secret\b",
+    r"kind\\*[\"']?:\s{0,4}\\*[\"']?Secret(?:List)?\b",
     r"\)\s{0,3}(?i:values)\s{0,3}\(",  # SQL
     r"(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY) [^\s\[\]<>(){}=:]{8}",
     LABEL + r"\\*[\"'*`]{0,2}(?:[ \t]|\\[nrt]|[\r\n]){1,4}\\*[\"'`]?[A-Za-z0-9._~+/=\-]{20}",
@@ -106,6 +106,7 @@ _SPOKEN = (b"api ", b"access ", b"secret ", b"private ", b"license ", b"encrypti
 _BREAK = re.compile(rb"\\[nrt]|[^A-Za-z0-9]+")
 _SAYING_LITTLE = (b"key", b"pat")
 _ALONE = frozenset((b"key", b"sig", b"jwt"))  # `<x key="…" value="…">`, and parameters of URLs
+_OF_MUCH = frozenset((b"type", b"path"))  # every other object has one: a label only beside a value
 _ESCAPING = frozenset((b"%", b"\\", b"&", b"#"))  # what follows may be a quote: `%22`
 _QUOTE = 0x22
 _COLON = 0x3A
@@ -129,6 +130,14 @@ LABELS = frozenset(
         b"parametername",
         b"variablename",
         b"headername",
+        b"optionname",
+        b"envvar",
+        b"envname",
+        b"fieldname",
+        b"propertyname",
+        b"settingname",
+        b"type",
+        b"path",
     ),
 )
 """Keys whose value names what stands beside them: `{"name": "password", "value": …}`."""
@@ -210,6 +219,9 @@ def _is_idle_label(text: bytes, closing: int) -> bool:
         key = before[:-1].rstrip().rstrip(b'"\\')
         name = key[len(key.rstrip(_NAME_BYTES)) :].lower()
         if name not in LABELS and name != b"kind":  # of a Kubernetes object
+            return True
+        around = text[max(0, opening - _MAX_BEFORE) : closing + _MAX_BEFORE]
+        if name in _OF_MUCH and b"value" not in around.lower():
             return True
     elif last and last not in b"[,=({":  # in running text a quoted word is just that
         return True

@@ -132,6 +132,7 @@ class Gate:
             *((index, form) for index, form in enumerate(forms) if index not in of_classes),
             *((-1, pattern) for pattern in others),
             *((RUN, pattern) for pattern in layers.RUNS_WITH_PIECES),
+            *((-1, pattern) for pattern in layers.GROUPS_WITH_PIECES),
         ]
         spelled = [(index, translated(pattern)) for index, pattern in meant]
         left = [pattern for (_, pattern), (_, text) in zip(meant, spelled, strict=True) if text is None]
@@ -147,10 +148,14 @@ class Gate:
         self._fast.append(punctuation.ESCAPED)
         self._escaped = _Lazily([punctuation.ESCAPED])
         classes = sorted(of_classes)
-        runs = layers.RUNS_OF_CLASSES
-        self._classes = _Classes([*runs, *(forms[index] for index in classes)], [RUN] * len(runs) + classes)
+        runs, groups = layers.RUNS_OF_CLASSES, layers.GROUPS_OF_CLASSES
+        self._classes = _Classes(
+            [*runs, *groups, *(forms[index] for index in classes)],
+            [*[RUN] * len(runs), *[-1] * len(groups), *classes],
+        )
         self._left = _Lazily(left) if left else None
-        self._whole = _Lazily([*forms, *others, *names, *runs, *layers.RUNS_WITH_PIECES])
+        encoded_runs = (*runs, *groups, *layers.RUNS_WITH_PIECES, *layers.GROUPS_WITH_PIECES)
+        self._whole = _Lazily([*forms, *others, *names, *encoded_runs])
         self._sift = sift
         self._name = hashlib.sha256(
             b"\0".join((_FORMAT, *(text.encode() for text in self._fast)))
