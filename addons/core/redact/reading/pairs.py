@@ -33,7 +33,7 @@ _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
 
 _CLOSE = r"(?:\\*[\"'`\])*]){0,4}"
-_OPERATOR = r"\s{0,24}(?:=>|->|:=|===?|=|:)"
+_OPERATOR = r"\s{0,24}(?:=>|->|:=|===?|=|:|\xef\xbc\x9a)"
 
 
 def _compile(pattern: str) -> re2._Regexp:
