@@ -97,7 +97,7 @@ LABEL = (
 OTHERS = (
     r"--[A-Za-z0-9\-_.]{0,40}?" + _USUAL + r"[\"',]{0,2}\s",
     r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + _USUAL + r"\\*[\"']",
-    r"(?i:password )[^\s]{6}|(?i:password (?:to|for|of|is|was|has|set) )",
+    r"(?i:password )[^\s]{6}|(?i:password (?:to|for|of|is|was|has|set):? )",
     _USUAL + r"(?:\x1b|\\u001[bB]|\\x1[bB])\[",  # a coloured line
     r"(?i:(?:\b|\\[nrt])(?:name|key)[\"']?\s{0,4}[:=]\s{0,4}'?[A-Za-z0-9_.\-]{0,40}?)"
     + _USUAL
@@ -113,7 +113,7 @@ OTHERS = (
     rf"(?:{_FOREIGN}|{_FOREIGN_ESCAPED})\\*[\"'`]?\s{{0,4}}(?:[:=]|\xef\xbc\x9a|\\u[fF][fF]1[aA])",
     r"(?i:networkcredential|directoryentry|usernamepasswordtoken)\s?\(",
     # A property list, XML's own quotes, an element inside, a tuple.
-    _USUAL + r"(?:<\\?/|><!\[|>(?:\s|\\[nrt]){0,20}<(?i:value)>|'\s?,\s?b?')",
+    _USUAL + r"(?:<\\?/|><!\[|>(?:\s|\\[nrt]){0,20}<(?i:value)>|'\s?,\s?b?'|\\*\";s:)",
 )
 """What else tells of a secret by its name."""
 

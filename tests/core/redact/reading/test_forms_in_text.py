@@ -37,7 +37,29 @@ NAMED = [
     "mot de passe : {}",
     "Contrase\u00f1a: {}",
 ]
+TOLD = [
+    'let secret_key: &str = "{}";',
+    'let token: &\'static str = "{}"',
+    'val password: String = "{}"',
+    "exec sp_addlogin @loginame=N'till', @passwd=N'{}'",
+    'a:1:{{s:8:"password";s:18:"{}";}}',
+    '<property name="password"><value>{}</value></property>',
+    "Password:\n{}",
+    "mysql \\\n  --user till \\\n  --password \\\n  {} stock",
+    "your new password is: {}",
+    "set password for 'till' to '{}'",
+    "password changed from {} to ****",
+    "dn: cn=till\nuserPassword:: {}",
+]
 LEFT = [
+    'password: str = ""',
+    "token: Optional[str] = None",
+    "password:\nuser: till",
+    "password:\nversion2",
+    "password changed from old to new",
+    "set password for 'till' to 'required'",
+    's:8:"password";s:0:"";',
+    's:10:"page_token";s:18:"' + SECRET + '";',
     f"session_id={SECRET}",
     f"sessionid={ID}",
     "community_string: public",
@@ -63,7 +85,7 @@ def _bodies(text: str) -> list[tuple[bytes, str]]:
     ]
 
 
-@pytest.mark.parametrize("text", NAMED)
+@pytest.mark.parametrize("text", [*NAMED, *TOLD])
 def test_what_a_form_of_text_tells_of_is_gone(quick: Scrubber, text: str) -> None:
     for body, media in _bodies(text.format(SECRET)):
         for scrubber in (quick, SLOW):
