@@ -113,7 +113,7 @@ _SHELL: tuple[Detector, ...] = (
         COMMAND,
         r"(?i:\bnet use [^\n|;]{0,160}?/u(?:ser)?:[^\s]{1,80}\s+|\bschtasks\b[^\n|]{0,300}?/rp\s+"
         r"|\bcmdkey\b[^\n|;]{0,160}?/pass:|\bwmic\b[^\n|;]{0,160}?/password:)['\"]?([^\s'\"]{4,128})",
-        r"(?i:\bnet use |\bschtasks|\bcmdkey|\bwmic )",
+        r"(?i:(?:\b|\\n)net use |\bschtasks|\bcmdkey|\bwmic )",
         (b"/",),
         (
             "net use Z: \\\\srv\\share /user:STOCK\\till Ny8fVq3x",
@@ -128,7 +128,7 @@ _SHELL: tuple[Detector, ...] = (
     shaped(
         COMMAND,
         r"(?i:\bnet user +[^\s/]{1,64}\s+|\bnet use +(?:[a-z]: +|\* +)?\\\\[^\s]{1,200}\s+)['\"]?([^\s'\"/]{4,128})",
-        r"(?i:\bnet use)",
+        r"(?i:net use)",
         (b"net ", b"NET ", b"Net "),
         ("net user till Ny8f@Vq3x /add", "net use * \\\\srv\\share Ny8f@Vq3x /user:till"),
         ("net user till /add", "net user growth exceeded plans", "net use Z: /delete"),

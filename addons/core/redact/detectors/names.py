@@ -49,14 +49,13 @@ class NameClass(Enum):
 
 _SUFFIX = (
     r"(?:\d{0,2}|value|base|data|string|binary|text|plain|plaintext|raw|b64|base64|encoded|new|old|current"
-    r"|confirm|confirmation)"
+    r"|confirm|confirmation|again|repeat)"
 )
 _PASSWORD = re2.compile(
     r"(?:password|passwd|passwrd|passphrase|passcode|passwort|pwd|contrasena|motdepasse|senha|dbpass|userpass|psk"
     r"|kennwort|wachtwoord|lozinka|haslo|salasana|losenord|adgangskode|passord|heslo|jelszo|presharedkey"
-    r"|rootpass|smtppass|sshpass|mysqlpass|pgpass|redispass|authpass|adminpass|proxypass|keypass|storepass)s?"
-    + _SUFFIX
-    + "$",
+    r"|rootpass|smtppass|sshpass|mysqlpass|pgpass|redispass|authpass|adminpass|proxypass|keypass|storepass"
+    r"|oldpass|newpass|userpw|dbpw|adminpw|rootpw|пароль|密码|密碼|ハスワート|비밀번호)s?" + _SUFFIX + "$",
 )
 _SECRET = re2.compile(
     r"(?:secret|token|tokn|apikey|apikeys|appkey|applicationkey|accesskey|authkey|privatekey|secretkey"
@@ -67,9 +66,8 @@ _SECRET = re2.compile(
     r"|authorization|cookie|cookies|connectionstring|connstring|connstr|jwt|bearer|otp|totp|mfacode|otpcode"
     r"|cvv|cvc|recoverycode|backupcode|seedphrase|mnemonic|sessiontoken|sastoken|authtoken|apipat|subscriptionkey"
     r"|sharedaccesssignature|verificationcode|onetimecode|activationcode|authcode|jenkinscrumb|passwordsalt|parola"
-    r"|recoveryphrase|passwordhash|passwdhash|pwdhash|deviceprovisionkey|provisiondevicekey|cypressrecordkey|azurefunctionkey)s?"
-    + _SUFFIX
-    + "$",
+    r"|recoveryphrase|passwordhash|passwdhash|pwdhash|deviceprovisionkey|provisiondevicekey|cypressrecordkey|azurefunctionkey"
+    r"|otpseed|snmpcommunity|communitystring|securityanswer|unlockcode)s?" + _SUFFIX + "$",
 )
 _NOT_SECRET = re2.compile(
     r"(?:(?:page|nextpage|next|prev|previous|continuation|cursor|sync|resume|start|end|last|max|min|num|input"
@@ -100,8 +98,13 @@ _BENIGN_KEY_WORDS = frozenset(
 )
 _BENIGN_ENDS = ("mon", "tur", "don", "whis", "s3", *(word for word in _BENIGN_KEY_WORDS if len(word) > 3))
 _WEAK_NAMES = frozenset(
-    ("devicecode", "codeverifier", "authorizationcode", "samlresponse", "assertion", "clientassertion", "sas")
+    (
+        *("devicecode", "codeverifier", "authorizationcode", "samlresponse", "assertion", "clientassertion"),
+        *("sas", "connectsid", "xhoneycombteam"),
+    )
 )
+_SESSIONS = frozenset(("sessionid", "jsessionid", "phpsessid"))
+"""What cookies are called; `session_id` and `sessionId` are ids of telemetry."""
 _AFTER_NOISE = re2.compile(rb"(?i)[_\-.]((?:password|passwd|secret|token|credential|api[_\-]?key)s?)$")
 _PLAIN_WORDS = re2.compile(rb"^[A-Za-z]?[a-z]+(?:[-_.:/,' ]+[A-Za-z]?[a-z]*)*[.!?:;,]?$", options=_LATIN1)
 _ALL_CAPS_WORDS = re2.compile(rb"^[A-Z]+(?:[-_. ][A-Z]+)*$", options=_LATIN1)
@@ -162,7 +165,7 @@ def classify(name: str) -> NameClass:
         return NameClass.PASSWORD
     if _SECRET.search(glued) or (last in {"pat", "sig"} and glued != last):
         return NameClass.SECRET
-    if last == "auth" or glued in _WEAK_NAMES:
+    if last == "auth" or last in _SESSIONS or glued in _WEAK_NAMES:
         return NameClass.WEAK
     return _of_little(words, glued, is_flag=name.startswith("--"))
 
@@ -171,7 +174,7 @@ def _of_little(words: list[str], glued: str, *, is_flag: bool) -> NameClass:
     """Of a name that says no more than whose it is."""
     if _OPAQUE.search(glued) or (words[-1:] == ["api"] and not SERVICES.isdisjoint(words[:-1])):
         return NameClass.OPAQUE
-    if glued == "key" and is_flag:
+    if (glued == "key" and is_flag) or (words[:1] == ["x"] and words[-1:] == ["api"]):
         return NameClass.WEAK
     return _of_key(words, glued) if glued.endswith("key") else NameClass.NONE
 

@@ -15,6 +15,7 @@ from addons.core.redact.detectors.vendors import VENDORS, fill, hex_, shaped, up
 from addons.core.redact.detectors.vendors_platforms import PLATFORMS
 from addons.core.redact.detectors.vendors_products import PRODUCTS
 from addons.core.redact.detectors.vendors_services import SERVICES
+from addons.core.redact.detectors.written import WRITTEN
 
 _JWT = "eyJ" + "hbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9" + ".eyJ" + "zdWIiOiJhIn0." + fill(43)
 _PEM = f"-----BEGIN RSA PRIVATE KEY-----\n{fill(64)}\n{fill(40)}\n-----END RSA PRIVATE KEY-----"
@@ -52,9 +53,9 @@ _SHARED: tuple[Detector, ...] = (
     shaped(
         "private-key",
         # No alternative reads on to an END that may never come: a text of BEGINs would cost its square.
-        r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+        r"----(?:-| )BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?(?:-| )----"
         r"(?:(?:\s|\\[rn])*[A-Za-z\-]{2,20}: [^\r\n\\]+(?:\s|\\[rn])+){0,6}[A-Za-z0-9+/=\s\\\"',]*"
-        r"(?:-{1,5}(?:END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)?-{0,5})?",
+        r"(?:-{1,5}(?: ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?(?: -{4})?)?-{0,5})?",
         "PRIVATE KEY",
         (b"PRIVATE KEY",),
         (
@@ -63,6 +64,7 @@ _SHARED: tuple[Detector, ...] = (
             _PEM[:90],
             _PEM.replace("RSA ", "OPENSSH "),
             _PEM.replace("RSA ", ""),
+            _PEM.replace("-----", "----").replace("----B", "---- B").replace("KEY----", "KEY ----"),
         ),
         (
             "-----BEGIN PUBLIC KEY-----\nabc",
@@ -333,5 +335,6 @@ DETECTORS: tuple[Detector, ...] = (
     *SERVICES,
     *_SHARED,
     *COMMANDS,
+    *WRITTEN,
     *PERSONAL,
 )

@@ -27,13 +27,14 @@ from addons.core.redact.detectors.placeholders import is_placeholder
 from addons.core.redact.detectors.randomness import UUID, has_digit, is_beyond_doubt, is_jumbled, is_wordless
 from addons.core.redact.detectors.services import NAMES as SERVICES
 from addons.core.redact.masking.findings import Finding
+from addons.core.redact.reading.named_values import NAMED_VALUES
 from addons.core.redact.screening.announced import LABEL, STEM, spoken
 
 _LATIN1 = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
 
 _CLOSE = r"(?:\\*[\"'`\])*]){0,4}"
-_OPERATOR = r"\s{0,24}(?:=>|->|:=|===?|=|:)"
+_OPERATOR = r"\s{0,24}(?:=>|->|:=|===?|=|:|\xef\xbc\x9a)"
 
 
 def _compile(pattern: str) -> re2._Regexp:
@@ -42,11 +43,14 @@ def _compile(pattern: str) -> re2._Regexp:
 
 _PAIR = _compile(f"({STEM})" + _CLOSE + _OPERATOR)
 _OF_ARN = _compile(r"\barn:[^\s\"']*:\z")
-_FLAG = _compile(r"(--?[A-Za-z][A-Za-z0-9\-_.]{0,60})[\"']?(?:[ \t]+|,\s*)\\?[\"']?([^\s\"',\]\\]{4,})")
+_FLAG = _compile(
+    r"(--?[A-Za-z][A-Za-z0-9\-_.]{0,60})[\"']?(?:[ \t]+(?:\\\r?\n[ \t]*)?|,\s*)\\?[\"']?([^\s\"',\]\\]{4,})"
+)
 # All but passwords need a verb or an operator: `cache key shop:1` is no secret, and opens no gate.
 _PROSE = _compile(
     r"(?i:(?:password (?:(?:(?:has been|was|is) )?"
-    r"(?:(?:set|changed|reset|updated) to|(?:generated )?(?:for|of) [^\s:]{1,64}(?: is|:))|is|was|to|=|:)?"
+    r"(?:(?:set|changed|reset|updated) (?:to|from)|(?:generated )?(?:for|of) [^\s:]{1,64}(?: is| to|:))"
+    r"|(?:is|was|to):?|=|:)?"
     r"|(?:passphrase|passwd|pwd|token|secret|key|passwort|kennwort|wachtwoord|contrase(?:n|\xc3\xb1|\xf1)a|senha|passe)"
     r" (?:is|was|ist|lautet|es|est|=|:))\s*[\"'`]?)([^\s\"'`,;]{6,256})"
 )
@@ -67,55 +71,21 @@ _LABELLED = _compile(
 _WORDS_BEFORE = _compile(r"(?:[A-Za-z0-9_.\-]+[ \t]){0,3}[A-Za-z0-9_.\-]*\z")
 _MAX_WORDS = 80
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
-_ELEMENT = _compile(
-    r"<([A-Za-z_][A-Za-z0-9_.:\-]{0,60})(?:\s[^<>]{0,200})?>\s*(?:<!\[CDATA\[)?([^<>\s][^<>]*?)(?:\]\]>\s*)?</"
-)
-# Of a property list, or of a map as XML.
-_ENTRY = _compile(
-    r"<(?:key|name|string)>\s*([A-Za-z0-9_.\-]{1,60})\s*</(?:key|name|string)>\s*<(?:value|string|data)>"
-    r"\s*([^<>\s][^<>]*)</"
-)
-# Of Windows' answer files: the value in an element of its own.
-_INNER = _compile(r"<([A-Za-z_][A-Za-z0-9_.:\-]{0,60})>\s*<(?i:value)>\s*([^<>\s][^<>]*?)\s*</")
-# As Python and others show a pair: `('password', b'…')`.
-_TUPLE = _compile(r"[(\[]\s?b?[\"']([A-Za-z0-9_.\-]{1,60})[\"'],\s?b?[\"']([^\"'\\\r\n]+)[\"'][)\]]")
-_ATTRIBUTE = _compile(
-    r"(?i:\b(?:name|key|id)=)\\*[\"']([A-Za-z0-9_.\-]{1,60})\\*[\"']"
-    r"(?:\s+[A-Za-z\-]{1,20}=\\*[\"'][^\"'<>\r\n]{0,60}[\"']){0,4}[^<>\r\n\"']{0,60}(?i:\b(?:value|content)=)"
-    r"\\*[\"']([^\"'\\]+)",
-)
-# Of a properties file as XML.
-_ENTITLED = _compile(
-    r"(?i:\b(?:name|key)=)\\*[\"']([A-Za-z0-9_.\-]{1,60})\\*[\"'](?:\s[^<>]{0,120})?>\s*([^<>\s][^<>]*?)\s*</"
-)
-# As YAML and JSON in text have it: a name, and the value beside it.
-_NEIGHBOURS = _compile(
-    r"(?i:\b(?:name|key))\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?([A-Za-z0-9_.\-]{1,60})\\*[\"']?\s{0,40},?\s{0,40}"
-    r"(?:\\*[\"'])?(?i:value|content)\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?([^\s\"'\\,}]+)"
-)
-_MULTIPART = _compile(
-    r"(?i:name=)\"([^\"\r\n]{1,60})\"[^\r\n]{0,200}\r?\n(?:[A-Za-z\-]+:[^\r\n]*\r?\n)*\r?\n([^\r\n]+)\r?\n"
-)
-_NAMED_VALUES = (
-    ((b"<",), _ELEMENT),
-    ((b"<Value>", b"<value>"), _INNER),
-    ((b"</key>", b"</name>", b"</string>"), _ENTRY),
-    ((b"',", b'",'), _TUPLE),
-    ((b"<",), _ATTRIBUTE),
-    ((b"</",), _ENTITLED),
-    ((b"alue", b"ontent"), _NEIGHBOURS),
-    ((b'name="',), _MULTIPART),
-)
 _NAME_BYTES = (string.ascii_letters + string.digits + "_.-").encode()
 # What is tried at one place alone is the standard library's: nothing is given back, and it is quicker to ask.
 _QUOTE = re.compile(rb"\\*+[\"'`]")
 # What may stand between a name and the quotes of its value.
-_WRAPPED = re.compile(rb"(?:Some\(|[ \t\n\f\r]{0,20}+string\([0-9]++\) |[bBuUrRfF@$]{1,2})[\"']")
+_WRAPPED = re.compile(rb"(?:Some\(|[ \t\n\f\r]{0,20}+string\([0-9]++\) |[bBuUrRfFN@$]{1,2})[\"']")
+# A type in between, as Rust, Kotlin and TypeScript have it.
+_TYPED = re.compile(
+    rb"(?:&(?:'[a-z]++ )?)?[A-Za-z_][A-Za-z0-9_.:<>\[\]]{0,60}+(?: \| null)? ?= ?(?=\\*+[\"'`])"
+)
+_ENCODED = b": "  # base64, in LDIF (RFC 2849)
 _LIST = re.compile(rb"\[[ \t\n\f\r]*+[\"']")
 _LISTED = _compile(r"[\"']([^\"'\\\r\n]+)[\"']\s*(?:,\s*|\]|\z)")
 # YAML (1.2.2, 6.9 and 8.1): properties of a value, and values that stand in the next lines.
 _PROPERTIES = re.compile(rb"(?:[!&][^ \t\n\f\r]*+[ \t]++){1,2}")
-_BLOCK = re.compile(rb"(?:[|>][+\-0-9]{0,2}+)?[ \t]*+\r?\n([ \t]++)")
+_BLOCK = re.compile(rb"(?:[|>][+\-0-9]{0,2}+)?[ \t]*+\r?\n([ \t]*+)")
 _BLOCK_LINE = _compile(r"(?:-[ \t]+|(?:secure|value|default|plaintext):[ \t]+)?[\"']?([^\s\"'\\]+)")
 _MAX_LINES = 64
 _TRIPLE = (b'"""', b"'''")
@@ -154,7 +124,7 @@ def find_pairs(text: bytes) -> Iterator[Finding]:
             start, end = match.span(2)
             yield from _judge(text, match.group(1), start, _before_template(text, start, end), near=False)
     yield from _in_prose(text)
-    for signs, pattern in _NAMED_VALUES:
+    for signs, pattern in NAMED_VALUES:
         if any(map(text.__contains__, signs)):
             for match in pattern.finditer(text):
                 yield from _judge(text, match.group(1), *match.span(2), near=True)
@@ -306,7 +276,11 @@ def _before_template(text: bytes, start: int, end: int) -> int:
 def _past_prefix(text: bytes, position: int, operator: bytes) -> int:
     if (wrapped := _WRAPPED.match(text, position)) is not None:
         return int(wrapped.end()) - 1
-    properties = _PROPERTIES.match(text, position) if operator == b":" else None
+    if operator != b":":
+        return position
+    if text.startswith(_ENCODED, position):
+        return position + len(_ENCODED)
+    properties = _TYPED.match(text, position) or _PROPERTIES.match(text, position)
     if properties is not None and is_placeholder(properties.group()):
         return position
     return position if properties is None else int(properties.end())
@@ -316,6 +290,11 @@ def _below(text: bytes, name: bytes, block: re.Match[bytes]) -> Iterator[Finding
     """Values in the lines under a name, as far in as the first: one to a line, or of a list each."""
     is_block = block.group()[:1] in (b"|", b">")
     indent, position = block.group(1), block.end()
+    if not indent:  # what somebody was asked for, or of another key
+        line = None if is_block else _BLOCK_LINE.match(text, position)
+        if line is not None and _ends_line(text, line.end(1)) and is_jumbled(line.group(1)):
+            yield from _judge(text, name, *line.span(1), near=False)
+        return
     for _ in range(_MAX_LINES):
         line = _BLOCK_LINE.match(text, position)
         if line is None:

@@ -49,6 +49,16 @@ _COMMON = (
     r"|(?:mfa|recovery|backup)[_\-. ]?code|senha|contrasena|mot[_\-. ]?de[_\-. ]?passe"
     r"|seed[_\-. ]?phrase"
 )
+# Russian, with a capital too, Chinese, Japanese, Korean. Hyperscan folds no case beyond ASCII.
+_FOREIGN = (
+    r"\xd0[\xbf\x9f]\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c|\xe5\xaf\x86\xe7\xa0(?:\x81|\xbc)"
+    r"|\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89|\xeb\xb9\x84\xeb\xb0\x80\xeb\xb2\x88\xed\x98\xb8"
+)
+_FOREIGN_ESCAPED = (
+    r"\\u04[31][fF]\\u0430\\u0440\\u043[eE]\\u043[bB]\\u044[cC]|\\u5[bB][cC]6\\u78(?:01|[bB][cC])"
+    r"|\\u30[dD]1\\u30[bB]9\\u30[eE][fF]\\u30[fF][cC]\\u30[cC]9"
+    r"|\\u[bB][eE]44\\u[bB][cC]00\\u[bB][cC]88\\u[dD]638"
+)
 _RARE = (
     r"psk|shared[_\-]?access[_\-]?signature|password[_\-]?salt|crumb|recovery[_\-. ]?phrase"
     r"|(?:secret|test[_\-]reporter)[_\-. ]?id|[_\-.]api|sonar[_.]login|app[_\-]?certificate"
@@ -59,15 +69,22 @@ _RARE = (
 )
 _ENDING = (
     r"(?i:s?(?:[_.\-]?(?:value|base|data|hash|string|binary|text|plain|plaintext|raw|b64|base64|encoded|new|old"
-    r"|current|confirm(?:ation)?|[0-9]{1,2})s?)?)"
+    r"|current|confirm(?:ation)?|again|repeat|[0-9]{1,2})s?)?)"
 )
-STEM = f"(?i:{_COMMON}|{_RARE}){_ENDING}"
+# A form of their own, for there is a number of fixed pieces from which on Hyperscan takes twice the time.
+_RAREST = (
+    r"[sS]essionid|SESSIONID|(?i:phpsessid|connect\.sid|otp[_\-]?seed|community(?:[_\-]?string)?|honeycomb-team"
+    r"|security[_\-]?answer|unlock[_\-]?code)"
+)
+STEM = f"(?:(?i:{_COMMON}|{_RARE})|{_RAREST}|{_FOREIGN}){_ENDING}"
 """How the names end that announce a secret, in all their spellings."""
 _UNLESS_IDLE = rf"(?:^[A-Za-z_]{{0,12}}|[^\"_]|{_not_after(USUAL_IDLE)}_)key"
-NAME = (
-    f"(?i:{_COMMON.replace('|key|', f'|{_UNLESS_IDLE}|')}|{_RARE}){_ENDING}"
-    r"(?:(?:\\*[\"'`\])*]|&quot;|&#34;|&#39;|%22|%27|%5D|%5d|\\+u002[27]){0,4}"
+_BOUND = (
+    r"(?:\\*[\"'`\])*]|&quot;|&#34;|&#39;|%22|%27|%5D|%5d|\\+u002[27]){0,4}"
     r"\s{0,24}(?:[:=]|->|%(?:25)*3[adAD]|\\+u003[adAD]|&gt;|>(?:[^<]|$))"
+)
+NAME = (
+    f"(?i:{_COMMON.replace('|key|', f'|{_UNLESS_IDLE}|')}|{_RARE}){_ENDING}(?:{_BOUND}"
     r"|\\*\"[^:]| (?:is|was|ist|lautet|es|est) )"
 )
 """A name before what it announces, or between quotes: most of the gate's work, to be judged by `is_idle`."""
@@ -80,7 +97,7 @@ LABEL = (
 OTHERS = (
     r"--[A-Za-z0-9\-_.]{0,40}?" + _USUAL + r"[\"',]{0,2}\s",
     r"(?i:name=\\*[\"'][A-Za-z0-9_.\-]{0,40}?)" + _USUAL + r"\\*[\"']",
-    r"(?i:password )[^\s]{6}|(?i:password (?:to|for|of|is|was|has|set) )",
+    r"(?i:password )[^\s]{6}|(?i:password (?:to|for|of|is|was|has|set):? )",
     _USUAL + r"(?:\x1b|\\u001[bB]|\\x1[bB])\[",  # a coloured line
     r"(?i:(?:\b|\\[nrt])(?:name|key)[\"']?\s{0,4}[:=]\s{0,4}'?[A-Za-z0-9_.\-]{0,40}?)"
     + _USUAL
@@ -92,9 +109,11 @@ OTHERS = (
     r"(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY) [^\s\[\]<>(){}=:]{8}",
     LABEL + r"\\*[\"'*`]{0,2}(?:[ \t]|\\[nrt]|[\r\n]){1,4}\\*[\"'`]?[A-Za-z0-9._~+/=\-]{20}",
     r"--key[ =][A-Za-z0-9+/=_\-.~]{16}",
+    f"(?:{_RAREST}){_ENDING}{_BOUND}",
+    rf"(?:{_FOREIGN}|{_FOREIGN_ESCAPED})\\*[\"'`]?\s{{0,4}}(?:[:=]|\xef\xbc\x9a|\\u[fF][fF]1[aA])",
     r"(?i:networkcredential|directoryentry|usernamepasswordtoken)\s?\(",
     # A property list, XML's own quotes, an element inside, a tuple.
-    _USUAL + r"(?:<\\?/|><!\[|>(?:\s|\\[nrt]){0,20}<(?i:value)>|'\s?,\s?b?')",
+    _USUAL + r"(?:<\\?/|><!\[|>(?:\s|\\[nrt]){0,20}<(?i:value)>|'\s?,\s?b?'|\\*\";s:)",
 )
 """What else tells of a secret by its name."""
 
@@ -107,6 +126,7 @@ _BREAK = re.compile(rb"\\[nrt]|[^A-Za-z0-9]+")
 _SAYING_LITTLE = (b"key", b"pat")
 _ALONE = frozenset((b"key", b"sig", b"jwt"))  # `<x key="…" value="…">`, and parameters of URLs
 _OF_MUCH = frozenset((b"type", b"path"))  # every other object has one: a label only beside a value
+_OF = b" de "  # `mot de passe`
 _ESCAPING = frozenset((b"%", b"\\", b"&", b"#"))  # what follows may be a quote: `%22`
 _QUOTE = 0x22
 _COLON = 0x3A
@@ -181,7 +201,7 @@ def _is_idle_assignment(text: bytes, end: int) -> bool:
         window = text[start:end]
         rest = window.rstrip(_NAME_BYTES)
         name = window[len(rest) :]
-        if rest[-1:] in _ESCAPING or (start and not rest):
+        if rest[-1:] in _ESCAPING or (start and not rest) or rest[-1:] >= b"\x80" or rest.endswith(_OF):
             return False
         if text[end] == _EQUALS and name.lower() in _ALONE:
             return False
