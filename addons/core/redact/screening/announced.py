@@ -112,8 +112,8 @@ OTHERS = (
     f"(?:{_RAREST}){_ENDING}{_BOUND}",
     rf"(?:{_FOREIGN}|{_FOREIGN_ESCAPED})\\*[\"'`]?\s{{0,4}}(?:[:=]|\xef\xbc\x9a|\\u[fF][fF]1[aA])",
     r"(?i:networkcredential|directoryentry|usernamepasswordtoken)\s?\(",
-    # A property list, XML's own quotes, an element inside, a tuple.
-    _USUAL + r"(?:<\\?/|><!\[|>(?:\s|\\[nrt]){0,20}<(?i:value)>|'\s?,\s?b?'|\\*\";s:)",
+    _USUAL + r"(?:<\\?/|><!\[|'\s?,\s?b?')",  # a property list, XML's own quotes, a tuple
+    r"[>nrt\s]<[vV]alue>|\";s:[0-9]",  # an element inside another; a serializer's, with the length in front
 )
 """What else tells of a secret by its name."""
 
