@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from addons.core.redact.detectors.detector import COMMAND, Detector
 from addons.core.redact.detectors.names import can_be_password, is_dense
+from addons.core.redact.detectors.randomness import is_wordless
 from addons.core.redact.detectors.vendors import fill, hex_, shaped, upper
 
 _ARGUMENT = r"""(?:"[^"\r\n]{0,200}"|'[^'\r\n]{0,200}'|[A-Za-z0-9_.$>:\-\[\]]{1,80})\s{0,20},\s{0,20}"""
@@ -20,6 +21,11 @@ _NEXT = r"(?:[^\n]|\\\r?\n)"
 
 def _is_argument(value: bytes) -> bool:
     return can_be_password(value) and not value.replace(b":", b"").isdigit() and value[:1] not in b"-/*"
+
+
+def is_no_word(value: bytes) -> bool:
+    """For a password after what may go on as a sentence."""
+    return can_be_password(value) and (not value.isalpha() or is_wordless(value))
 
 
 _SHELL: tuple[Detector, ...] = (
@@ -207,7 +213,7 @@ _DEVICES: tuple[Detector, ...] = (
         ("pac key 2 Ny8fVq3xkQ7z", "radius-server host 10.0.0.9 key Ny8fVq3xkQ"),
         ("the pac key is old", "radius-server timeout 5"),
         group=1,
-        check=lambda value: can_be_password(value) and not value.isalpha(),
+        check=is_no_word,
         structural=True,
     ),
 )

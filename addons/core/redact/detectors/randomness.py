@@ -55,6 +55,7 @@ _MIN_NOISE = 40  # characters
 _MIN_RUN = 16
 _MIN_LABELLED = 20
 _MIN_WORDLESS = 12
+_MIN_SELDOM = 4  # `acknowledged` has three
 
 
 def entropy(value: bytes) -> float:
@@ -110,7 +111,7 @@ def is_wordless(value: bytes) -> bool:
     if len(set(text)) * 3 < len(text) or any(run in text for run in ("abcdef", "qwertz", "qwerty")):
         return False
     seldom = sum(after in _SELDOM_AFTER.get(letter, "") for letter, after in pairwise(text))
-    return seldom * 4 >= len(text) or (value.upper() != value != value.lower() and is_jumbled(value))
+    return seldom >= max(_MIN_SELDOM, len(text) / 4) or (seldom * 8 >= len(text) and is_jumbled(value))
 
 
 def is_beyond_doubt(value: bytes) -> bool:

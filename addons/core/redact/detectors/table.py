@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from addons.core.redact.detectors.commands import COMMANDS
+from addons.core.redact.detectors.commands import COMMANDS, is_no_word
 from addons.core.redact.detectors.detector import Detector, jwt_header
 from addons.core.redact.detectors.names import can_be_password, is_dense, looks_random
 from addons.core.redact.detectors.personal import PERSONAL
@@ -193,7 +193,7 @@ _SHARED: tuple[Detector, ...] = (
             "identified by '%s'",
         ),
         group=1,
-        check=lambda value: can_be_password(value) and not value.isalpha(),
+        check=is_no_word,
         structural=True,
     ),
     shaped(

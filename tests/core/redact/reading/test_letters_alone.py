@@ -29,6 +29,7 @@ TEXTS = (
     "the password is {}",
     "user:\n    token: {}\n",
     "machine h login till password {}",
+    "SET PASSWORD FOR 'till'@'%' = PASSWORD('{}')",
 )
 
 
@@ -99,6 +100,8 @@ def test_words_and_counts_stay(text: str) -> None:
         "postgresqlconnectionpool",
         "przykładowe",
         "HttpUrlConnectionFactoryBean",
+        "DebugInfoPerPass",
+        "acknowledged",
         "xxxxxxxxxxxxxxxx",
         "qwertyuiopasdfgh",
     ],

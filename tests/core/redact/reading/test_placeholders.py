@@ -119,6 +119,7 @@ def test_a_copy_in_json_in_a_string_goes() -> None:
         '$password = $_POST["password"];',
         "WHERE password = crypt(?, password)",
         "Token::Ident(name)",
+        "this['proxy-authorization'] = `Basic ${Buffer.from(`${user}:${pass}`).toString('base64')}`",
         "expected -----BEGIN PRIVATE KEY----- header\nbut the file began with something else",
         "loaded xoxb-your-token ok",
         '{"sequenceToken":"jbgTgbS6L19d1cb4eJQYKeZW9ivzjv3Qn2hriwmGEyGr"}',
