@@ -77,14 +77,14 @@ _SHELL: tuple[Detector, ...] = (
         COMMAND,
         rf"(?:\b(?:htpasswd|mosquitto_passwd)\s+(?:-\S+\s+){{0,3}}-[A-Za-mo-z]*b[A-Za-mo-z]*\s+(?:-\S+\s+){{0,3}}[^\s\-]\S*\s+\S+\s+"
         r"|\bhtpasswd\s+-(?:n[A-Za-z]*b|b[A-Za-z]*n)[A-Za-z]*\s+(?:-\S+\s+){0,3}[^\s\-]\S*\s+"
-        rf"|\b(?:7z[arz]?|rar|unrar)\s{_FEW}\s-h?p|\b(?:zip|unzip|ipmitool)\s{_FEW}\s-P\s+"
+        rf"|\b(?:7z[arz]?|unrar)\s{_FEW}\s-h?p|\b(?:unzip|ipmitool)\s{_FEW}\s-P\s+"
         r"|\brabbitmqctl\s+(?:add_user|change_password|authenticate_user)\s+\S+\s+"
         r"|\bnpm\s+(?:config\s+)?set\s+\S{0,100}(?:_authToken|_password|_auth)[\s=]+"
         rf"|\b(?:plink|pscp|psftp)(?:\.exe)?\s{_FEW}\s-pw\s+|\blftp\s{_FEW}-u\s+[^\s,]{{1,64}},"
         rf"|\bxfreerdp\s{_FEW}\s/p:|\bmc\s+alias\s+set\s+\S+\s+\S+\s+\S+\s+|\btwine\s+upload\s{_FEW}\s-p\s+)"
         r"['\"]?([^\s'\"\\]{4,128})",
-        rf"(?:htpasswd|mosquitto_passwd){_BETWEEN}-|\b(?:7z[arz]?|rar|unrar){_BETWEEN}[^\n]{{0,160}}?[ \"']-h?p"
-        rf"|(?:zip|ipmitool){_BETWEEN}[^\n]{{0,160}}?[ \"']-P|rabbitmqctl{_BETWEEN}(?:add_user|change_pass|authenticate)"
+        rf"(?:htpasswd|mosquitto_passwd){_BETWEEN}-|\b(?:7z[arz]?{_BETWEEN}[adelturx]{_BETWEEN}|unrar{_BETWEEN})[^\n]{{0,160}}?-h?p"
+        rf"|(?:unzip|ipmitool){_BETWEEN}[^\n]{{0,160}}?[ \"']-P|rabbitmqctl{_BETWEEN}(?:add_user|change_pass|authenticate)"
         rf"|npm{_BETWEEN}(?:config{_BETWEEN})?set{_BETWEEN}|(?:plink|pscp|psftp)[^\n]{{0,160}}?[ \"']-pw{_BETWEEN}"
         rf"|lftp{_BETWEEN}[^\n]{{0,160}}?-u{_BETWEEN}|xfreerdp{_BETWEEN}[^\n]{{0,160}}?/p:"
         rf"|\bmc{_BETWEEN}alias{_BETWEEN}set|twine{_BETWEEN}upload",
