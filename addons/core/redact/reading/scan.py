@@ -10,7 +10,7 @@ from addons.core.redact.detectors.detector import Detector, amid_noise, compiled
 from addons.core.redact.detectors.table import DETECTORS
 from addons.core.redact.formats import jsonish
 from addons.core.redact.masking.findings import Finding, Work, settle
-from addons.core.redact.reading import key_blocks, lists, pairs, statements, structure
+from addons.core.redact.reading import key_blocks, lists, pairs, statements, structure, tables
 from addons.core.redact.screening.doubts import Doubts
 from addons.core.redact.screening.gate import RUN, Gate, Hits
 
@@ -65,7 +65,12 @@ class Scanner:
     def _read(self, text: bytes, hits: Hits, work: Work, depth: int) -> list[Finding]:
         found = list(self.detect(text, hits))
         if self.by_name:
-            found += (*pairs.find_pairs(text), *key_blocks.find(text), *statements.find(text))
+            found += (
+                *pairs.find_pairs(text),
+                *key_blocks.find(text),
+                *statements.find(text),
+                *tables.find(text),
+            )
             found += lists.find_in_text(self, text) if b"[" in text else ()
         work.spend(_COST_OF_FINDING * len(found))
         if depth:

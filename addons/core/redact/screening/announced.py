@@ -114,6 +114,7 @@ OTHERS = (
     r"(?i:networkcredential|directoryentry|usernamepasswordtoken)\s?\(",
     _USUAL + r"(?:<\\?/|><!\[|'\s?,\s?b?')",  # a property list, XML's own quotes, a tuple
     r"[>nrt\s]<[vV]alue>|\";s:[0-9]",  # an element inside another; a serializer's, with the length in front
+    _USUAL + r"(?:[ \t]{0,40}(?:\||\\u2502|[^\x00-\x7f]{3})|[,;][A-Za-z]|\t|\\t)",  # a cell of a table
 )
 """What else tells of a secret by its name."""
 

@@ -51,7 +51,24 @@ TOLD = [
     "password changed from {} to ****",
     "dn: cn=till\nuserPassword:: {}",
 ]
+TABLES = [
+    "| password | {} |",
+    "| setting | value |\n|---|---|\n| password | {} |",
+    "\u2502 password \u2502 {} \u2502",
+    "| user | password |\n|---|---|\n| till | {} |",
+    "| user  | password |\n+-------+----------+\n| till  | {} |\n| ines | |",
+    "id,user,password,role\n1,till,{},admin",
+    "user\tdb_password\trole\r\ntill\t{}\tadmin\r\n",
+]
 LEFT = [
+    "| password | string | required |",
+    "| token | version-2024-canary |",
+    "| password | varchar(255) | NO |",
+    "curl | password-reset2",
+    "user, password, and role\none, two2words, three",
+    f"id,token,count\n1,{ID},2",
+    "name,key,value\na,orders-v2,3",
+    f"id,password,role\n1,{SECRET}",
     'password: str = ""',
     "token: Optional[str] = None",
     "password:\nuser: till",
@@ -85,7 +102,7 @@ def _bodies(text: str) -> list[tuple[bytes, str]]:
     ]
 
 
-@pytest.mark.parametrize("text", [*NAMED, *TOLD])
+@pytest.mark.parametrize("text", [*NAMED, *TOLD, *TABLES])
 def test_what_a_form_of_text_tells_of_is_gone(quick: Scrubber, text: str) -> None:
     for body, media in _bodies(text.format(SECRET)):
         for scrubber in (quick, SLOW):
