@@ -4,7 +4,7 @@ the shells of databases and RFC 4180 have them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import re2
 
@@ -52,34 +52,36 @@ def find(text: bytes) -> Iterator[Finding]:
         end = text.find(b"\n", match.start(), match.start() + _MAX_LINE)
         if end < 0:
             continue
-        done = end
-        yield from _columns(text, start, end)
+        done = yield from _columns(text, start, end)
 
 
-def _columns(text: bytes, start: int, end: int) -> Iterator[Finding]:
-    """What stands below the line from `start` to `end`, if that heads a table."""
+def _columns(text: bytes, start: int, end: int) -> Generator[Finding, None, int]:
+    """What stands below the line from `start` to `end`, if that heads a table. Gives where the table ends: no
+    line is read for two.
+    """
     line = text[start:end]
     delimiter = next((each for each in _DELIMITERS if each in line), None)
     if delimiter is None:
-        return
+        return end
     heads = _cells(text, start, end, delimiter)
     names = [text[begin:stop] for begin, stop in heads]
     if len(names) < _SEVERAL or not all(map(_HEADING.match, names)):
-        return
+        return end
     told = [index for index, name in enumerate(names) if parameters.is_telling(name.decode("latin-1"))]
     for _ in range(_MAX_ROWS if told else 0):
         start = end + 1
         end = text.find(b"\n", start, start + _MAX_LINE)
         end = min(len(text), start + _MAX_LINE) if end < 0 else end
         if start >= end:
-            return
+            return end
         if _RULE.issuperset(text[start:end]):
             continue
         cells = _cells(text, start, end, delimiter)
         if len(cells) != len(heads):
-            return
+            return start
         for index in told:
             yield from _judged(text, names[index], *cells[index])
+    return end
 
 
 def _cells(text: bytes, start: int, end: int, delimiter: bytes) -> _Cells:
