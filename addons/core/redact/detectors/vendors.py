@@ -212,7 +212,7 @@ VENDORS: tuple[Detector, ...] = (
     shaped(
         "azure-client-secret",
         r"(?:^|[^A-Za-z0-9_~.\-])([A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.\-]{31,34})",
-        "[0-9]Q~",
+        "|".join(f"{digit}Q~" for digit in range(10)),  # longer pieces are quicker to look for
         (b"Q~",),
         ("v abc8Q~" + fill(34),),
         ("abc8Q~short",),

@@ -99,6 +99,7 @@ _HOSTING: tuple[Detector, ...] = (
         "[a-f0-9]{64}::(?:server|node|[a-z0-9]{6}):[A-Za-z0-9._]{16,}",
         "K10" + hex_(64) + "::server:" + hex_(32),
         bound=True,
+        gate="(?:" + "|".join(f"K10{digit}" for digit in "0123456789abcdef") + ")[a-f0-9]{19}",
     ),
     prefixed(
         "rancher-token",
