@@ -159,13 +159,13 @@ def unstyle(text: bytes) -> Layer | None:
 
 def ungroup(text: bytes) -> Layer | None:
     """Without the signs between bytes in hexadecimal, and those decoded."""
-    if b":" not in text and b"-" not in text and b" " not in text:
-        return None
     return _layer(_GROUPS.finditer(text), text, _grouped_bytes, lambda _: 0)
 
 
 def unconcatenate(text: bytes) -> Layer | None:
     """Without the quotes and the sign between two strings that a program puts together."""
+    if b'"' not in text and b"'" not in text and b"`" not in text:
+        return None
     return _layer(_CONCATENATION.finditer(text), text, lambda _: b"", lambda _: 0)
 
 

@@ -12,16 +12,16 @@ from addons.core.redact.formats import jsonish
 from addons.core.redact.masking.findings import Finding, Work, settle
 from addons.core.redact.reading import key_blocks, lists, pairs, statements, structure, tables
 from addons.core.redact.screening.doubts import Doubts
-from addons.core.redact.screening.gate import RUN, Gate, Hits
+from addons.core.redact.screening.gate import GROUPS, RUN, Gate, Hits
 
 MAX_LAYERS = 4
 """How many encodings inside one another are undone: three, and the JSON string that all of it stands in."""
 
 _UNDONE = (
     *(layers.unpercent, layers.unbackslash, layers.unentity, layers.unstyle),
-    *(layers.ungroup, layers.unconcatenate),
+    layers.unconcatenate,
 )
-_NO_FORM = frozenset((-1, RUN))
+_NO_FORM = frozenset((-1, RUN, GROUPS))
 _COST_OF_FINDING = 500  # in bytes read: a log may have a secret in each of its lines
 
 
@@ -119,7 +119,8 @@ class Scanner:
                 yield finding.moved(finding.start - start, finding.end - start)
 
     def _layers(self, text: bytes, hits: Hits, work: Work, depth: int) -> Iterator[Finding]:
-        for undo in _UNDONE:
+        has_groups = hits.forms is None or GROUPS in hits.forms
+        for undo in (*_UNDONE, layers.ungroup) if has_groups else _UNDONE:
             layer = undo(text)
             for finding in self.through(layer, work, depth) if layer is not None else ():
                 is_string = undo is layers.unbackslash

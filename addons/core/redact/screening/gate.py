@@ -104,13 +104,15 @@ type Places = list[tuple[int, int]]
 type Sift = Callable[[bytes, Places, Callable[[bytes], object]], Places]
 RUN = -2
 """In place of a form's index: a run of base64 or hexadecimal."""
+GROUPS = -3
+"""Likewise: bytes in hexadecimal with a sign after each."""
 
 
 class Gate:
     """Finds where any of `forms` (RE2 syntax over Latin-1), an encoding that hides something, and with
     `by_name` the name of a secret stands in a text. `of_classes`: indices of the forms without fixed pieces.
-    `sift` gives those of some places that are worth a look: pairs of a form's index (-1: of none; `RUN`) and
-    an offset. Holds no message; one serves many threads.
+    `sift` gives those of some places that are worth a look: pairs of a form's index (-1: of none; `RUN`;
+    `GROUPS`) and an offset. Holds no message; one serves many threads.
     """
 
     __slots__ = (
@@ -132,7 +134,7 @@ class Gate:
             *((index, form) for index, form in enumerate(forms) if index not in of_classes),
             *((-1, pattern) for pattern in others),
             *((RUN, pattern) for pattern in layers.RUNS_WITH_PIECES),
-            *((-1, pattern) for pattern in layers.GROUPS_WITH_PIECES),
+            *((GROUPS, pattern) for pattern in layers.GROUPS_WITH_PIECES),
         ]
         spelled = [(index, translated(pattern)) for index, pattern in meant]
         left = [pattern for (_, pattern), (_, text) in zip(meant, spelled, strict=True) if text is None]
@@ -151,7 +153,7 @@ class Gate:
         runs, groups = layers.RUNS_OF_CLASSES, layers.GROUPS_OF_CLASSES
         self._classes = _Classes(
             [*runs, *groups, *(forms[index] for index in classes)],
-            [*[RUN] * len(runs), *[-1] * len(groups), *classes],
+            [*[RUN] * len(runs), *[GROUPS] * len(groups), *classes],
         )
         self._left = _Lazily(left) if left else None
         encoded_runs = (*runs, *groups, *layers.RUNS_WITH_PIECES, *layers.GROUPS_WITH_PIECES)
