@@ -40,7 +40,7 @@ _SHELL: tuple[Detector, ...] = (
         rf"|\bredis-cli\b[^\n|;]{{0,80}}? -a +|\b(?:curl|wget|http)\b{_ON}{{0,200}}?\s(?:-u|--user|-U|--proxy-user)[ =]?"
         r"['\"]?[^\s:'\"]{1,64}:|\b(?:docker|helm|podman|az|ldapsearch)\b[^\n|;]{0,120}? (?:-p|-w) +)"
         r"['\"]?([^\s'\"\\]{4,128})",
-        rf"(?:mysql|mariadb|sshpass|redis-cli|docker|helm|podman|ldapsearch|\baz{_BETWEEN}|sqlcmd|\bbcp{_BETWEEN}"
+        rf"(?:mysql|mariadb|sshpass|redis-cli|docker|helm|podman|ldapsearch|\baz[ \"'\\]|sqlcmd|\bbcp[ \"'\\]"
         r"|mosquitto_|(?i:psexec)|snowsql|mongo|smbclient)[^\n]{0,200}?[ \"']-[pauUwP-]"
         rf"|(?:curl|wget){_NEXT}{{0,200}}?(?:[\s\"']|\\n)-[uU-]"
         rf"|sqlplus{_BETWEEN}|requirepass |masterauth "
@@ -83,11 +83,11 @@ _SHELL: tuple[Detector, ...] = (
         rf"|\b(?:plink|pscp|psftp)(?:\.exe)?\s{_FEW}\s-pw\s+|\blftp\s{_FEW}-u\s+[^\s,]{{1,64}},"
         rf"|\bxfreerdp\s{_FEW}\s/p:|\bmc\s+alias\s+set\s+\S+\s+\S+\s+\S+\s+|\btwine\s+upload\s{_FEW}\s-p\s+)"
         r"['\"]?([^\s'\"\\]{4,128})",
-        rf"(?:htpasswd|mosquitto_passwd){_BETWEEN}-|\b(?:7z[arz]?{_BETWEEN}[adelturx]{_BETWEEN}|unrar{_BETWEEN})[^\n]{{0,160}}?-h?p"
+        rf"(?:htpasswd|mosquitto_passwd){_BETWEEN}-|(?:7z[arz]?(?: |\\*[\"'],)|unrar{_BETWEEN})[^\n]{{0,160}}?-h?p"
         rf"|(?:unzip|ipmitool){_BETWEEN}[^\n]{{0,160}}?[ \"']-P|rabbitmqctl{_BETWEEN}(?:add_user|change_pass|authenticate)"
         rf"|npm{_BETWEEN}(?:config{_BETWEEN})?set{_BETWEEN}|(?:plink|pscp|psftp)[^\n]{{0,160}}?[ \"']-pw{_BETWEEN}"
         rf"|lftp{_BETWEEN}[^\n]{{0,160}}?-u{_BETWEEN}|xfreerdp{_BETWEEN}[^\n]{{0,160}}?/p:"
-        rf"|\bmc{_BETWEEN}alias{_BETWEEN}set|twine{_BETWEEN}upload",
+        rf"|alias{_BETWEEN}set{_BETWEEN}|twine{_BETWEEN}upload",
         (b" ",),
         (
             "htpasswd -b -c /etc/users till Ny8fVq3x",
