@@ -37,7 +37,7 @@ from addons.core.redact.detectors.placeholders import is_placeholder
 from addons.core.redact.detectors.vendors import BOUNDARY, shaped
 
 _SPECIAL_USE = re2.compile(
-    rb"(?i)(?:\.(?:png|jpe?g|gif|svg|webp|js|css|ts|py|go|java|internal|local|invalid))$|^git@"
+    rb"(?i)(?:\.(?:png|jpe?g|gif|svg|webp|js|css|ts|py|go|java|internal|local|invalid|service|socket|timer|mount|slice|scope))$|^git@"
 )
 _COUNTED = "offset|seq|sequence|lag|size|bytes|epoch|timestamp|ts|time|nonce|id|duration|count|total|position|serial|ns|us|ms"
 _FRONT = r"(?:^|[^0-9A-Za-z.\-_])"

@@ -293,6 +293,18 @@ _SHARED: tuple[Detector, ...] = (
         structural=True,
     ),
     shaped(
+        # OAuth 2.0 (RFC 6749, 4.1.2), of any letters: its state beside it tells what it is.
+        "oauth-code",
+        r"[?&]code=([A-Za-z0-9_\-.~%/]{16,512})&(?:amp;)?state=",
+        r"[?&]code=[A-Za-z0-9_\-.~%/]{16}",
+        (b"code=",),
+        ("https://x.example.net/cb?code=" + hex_(64) + "&state=xy",),
+        ("/list?code=" + hex_(64), "/search?code=orders.created.in.berlin&state=open"),
+        group=1,
+        check=is_dense,
+        structural=True,
+    ),
+    shaped(
         "url-path-secret",
         r"(?i)/(?:token|reset-?password|password[-_/]?reset|magic(?:-?link)?|invite|verify-?email|confirm)/"
         r"([A-Za-z0-9_\-]{20,})",

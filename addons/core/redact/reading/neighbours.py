@@ -15,6 +15,7 @@ _VALUE_KEYS = frozenset(
         *(b"value", b"val", b"v", b"content", b"default", b"default_value", b"defaultvalue", b"data"),
         *(b"text", b"input", b"new", b"old", b"new_value", b"newvalue", b"old_value", b"oldvalue", b"before"),
         *(b"after", b"secret_value", b"parametervalue", b"variablevalue", b"headervalue", b"optionvalue"),
+        *(b"option_value", b"setting_value", b"variable_value", b"parameter_value"),
     )
 )
 _TYPED_VALUES = frozenset((b"stringvalue", b"string_value", b"string", b"str", b"s", b"value"))

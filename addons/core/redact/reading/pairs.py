@@ -103,6 +103,8 @@ _SECRET_VALUE = re.compile(rb"[^ \t\n\f\r\"'`<>&;,\\)\]}|]++")
 _SCHEME = re.compile(
     rb"(?i:bearer|basic|token|digest|negotiate|apikey|api-key|ssws|splunk|bot|jwt|delegated|key|oauth)[ +]++"
 )
+# Of a digest (RFC 7616, 3.4) the response proves who asks; the rest is no secret.
+_DIGEST = re.compile(rb"(?i:digest)[ +]++(?:[^\r\n]{0,600}?\bresponse=\\*+\"?)?")
 _ANY_SCHEME = _compile(r"[A-Za-z][A-Za-z0-9\-]{1,30}[ \t]+([^\s\"'`<>&;,\\)\]}|]{12,})")
 _PARTS = re.compile(rb"[:=,]")
 _PHRASE = _compile(r"[a-z]{3,8}(?: [a-z]{3,8}){11,24}")
@@ -247,7 +249,7 @@ def _plain(text: bytes, name: bytes, kind: NameClass, position: int, operator: b
 
 def _past_scheme(text: bytes, name: bytes, position: int) -> int:
     """Where the credentials begin (RFC 9110, 11.4); after a scheme unknown here no words."""
-    scheme = _SCHEME.match(text, position)
+    scheme = _DIGEST.match(text, position) or _SCHEME.match(text, position)
     if scheme is not None:
         return int(scheme.end())
     if not name.lower().endswith(b"authorization"):
