@@ -51,7 +51,6 @@ TOLD = [
     "password changed from {} to ****",
     "dn: cn=till\nuserPassword:: {}",
     'Authorization: Digest username="till", realm="r", nonce="abc", response="{}"',
-    '{{"option_value":"{}","option_name":"MYSQL_PWD"}}',
 ]
 TABLES = [
     "| password | {} |",

@@ -59,6 +59,7 @@ def test_a_number_that_nothing_makes_personal_stays(body: Json) -> None:
     "body",
     [
         [{"OptionName": "PORT", "Value": "8080"}, {"OptionName": "AUTH_TOKEN", "Value": KEY}],
+        {"option_value": PASSWORD, "option_name": "MYSQL_PWD"},
         {"envVar": "DB_PASSWORD", "value": PASSWORD},
         {"type": "password", "value": PASSWORD},
         {"input": {"label": "Password", "value": PASSWORD}},
