@@ -123,7 +123,9 @@ class Lifecycle(RuleBasedStateMachine):
             return multiple()
         if asked.joined:
             assert asked.approval.id in self.known
-            assert asked.approval.state in LIVE | {State.DENIED, State.EXPIRED}
+            # No answer is kept here, but where the clock was put back, a call that ran seems to run just now.
+            ran_later = (asked.approval.ran_at or 0.0) > self.at.wall
+            assert asked.approval.state in LIVE | {State.DENIED, State.EXPIRED} or ran_later
             self.in_time(asked.approval)
             return multiple()
         assert sum(one.state is State.PENDING for one in self.known.values()) <= MOST
