@@ -9,10 +9,8 @@ import json
 import pytest
 
 from addons.core.redact.detectors.names import NameClass, classify
-from addons.core.redact.detectors.table import DETECTORS
 from addons.core.redact.detectors.vendors import fill
 from addons.core.redact.masking.mask import Masker
-from addons.core.redact.reading.scan import Scanner
 from addons.core.redact.scrubber import Scrubber
 
 SECRET = fill(18)
@@ -84,14 +82,6 @@ LEFT = [
     "security_answer: required",
     "\u5bc6\u7801\uff1awrong",
 ]
-
-
-@pytest.fixture(scope="module")
-def quick() -> Scrubber:
-    """With a gate that has its database."""
-    scanner = Scanner([detector for detector in DETECTORS if not detector.pii], by_name=True)
-    scanner.gate._database = scanner.gate.compile()
-    return Scrubber(Masker(b"k" * 16), scanner=scanner)
 
 
 def _bodies(text: str) -> list[tuple[bytes, str]]:

@@ -11,10 +11,8 @@ import pytest
 
 from addons.core.redact.detectors.names import NameClass, classify
 from addons.core.redact.detectors.randomness import is_beyond_doubt, is_jumbled, is_opaque, is_wordless
-from addons.core.redact.detectors.table import DETECTORS
 from addons.core.redact.detectors.vendors import digits, fill, hex_, lower, upper, uuid_
 from addons.core.redact.masking.mask import Masker
-from addons.core.redact.reading.scan import Scanner
 from addons.core.redact.scrubber import Scrubber
 
 SCRUBBER = Scrubber(Masker(b"k" * 16))  # its gate begins with RE2
@@ -85,14 +83,6 @@ LEFT = [
     "token = get_token(x2",
     "seed_phrase = please write down the words that show next and keep them safe from others",
 ]
-
-
-@pytest.fixture(scope="module")
-def quick() -> Scrubber:
-    """With a gate that has its database."""
-    scanner = Scanner([detector for detector in DETECTORS if not detector.pii], by_name=True)
-    scanner.gate._database = scanner.gate.compile()
-    return Scrubber(Masker(b"k" * 16), scanner=scanner)
 
 
 @pytest.mark.parametrize(("text", "secret"), HIDDEN)
